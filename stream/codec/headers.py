@@ -1,0 +1,19 @@
+"""Record headers: CloudEvents 1.0 in Kafka binary mode, plus the schema version."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = "1"
+Headers = list[tuple[str, bytes]]
+
+
+def cloud_event(event_type: str, source: str, event_id: str, time: str) -> Headers:
+    """Headers of one record; `event_type` is the topic's entity, such as `loan.application.v1`."""
+    return [
+        ("schema_version", SCHEMA_VERSION.encode()),
+        ("ce_specversion", b"1.0"),
+        ("ce_type", event_type.encode()),
+        ("ce_source", source.encode()),
+        ("ce_id", event_id.encode()),
+        ("ce_time", time.encode()),
+        ("content-type", b"application/json"),
+    ]

@@ -1,0 +1,1 @@
+"""The nouns: frozen, typed records; imports the standard library and msgspec only."""

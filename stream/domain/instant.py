@@ -1,0 +1,24 @@
+"""RFC 3339 UTC on the wire, epoch milliseconds inside."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_SHAPE = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-](0\d|1[0-4]):[0-5]\d)\Z"
+)
+
+
+def to_ms(instant: str) -> int:
+    """Epoch milliseconds of an RFC 3339 instant; ValueError when it is none or has no zone."""
+    if not _SHAPE.match(instant) or not instant.isascii():
+        raise ValueError("not an RFC 3339 instant with a zone, such as 2026-11-24T08:00:00Z")
+    moment = datetime.fromisoformat(instant)
+    return int(moment.timestamp() * 1000)
+
+
+def from_ms(at_ms: int) -> str:
+    """RFC 3339 UTC with milliseconds, `2026-11-24T08:00:00.000Z`."""
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"

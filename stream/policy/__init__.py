@@ -1,0 +1,1 @@
+"""Pure rules: records in, an outcome with its reasons out."""
