@@ -1,0 +1,115 @@
+"""One ONNX Runtime session per model: CPU, one thread, verified bytes, finite in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from stream.errors import ModelError
+from stream.scoring.manifest import MODEL_FILE, load_verified
+
+FloatMatrix = npt.NDArray[np.float32]
+
+CHUNK_ROWS = 64
+"""Rows per session call; re-measure with the bench before changing it."""
+
+_SHAPE_FIX = "rebuild model and manifest together with `tenminute train`"
+
+
+def _options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    # Two threads do not add up in the same order each time: one keeps scores reproducible.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+class OnnxScorer:
+    """The model of one folder, ready to score."""
+
+    __slots__ = ("_input", "_names", "_session", "_width", "manifest")
+
+    def __init__(self, folder: Path) -> None:
+        """Verify the folder's hashes, then build the session from the verified bytes."""
+        self.manifest, onnx = load_verified(folder)
+        path = folder / MODEL_FILE
+        try:
+            self._session = ort.InferenceSession(
+                onnx, sess_options=_options(), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's errors share no base class
+            reason = type(error).__name__
+            raise ModelError(
+                f"{path}: the runtime refuses it ({reason})", fix=_SHAPE_FIX
+            ) from error
+        self._names = self.manifest.feature_names
+        self._width = len(self.manifest.outputs)
+        self._input = self._check_shape(path)
+
+    def _check_shape(self, path: Path) -> str:
+        """Name of the model's one input, after its width has been compared with the manifest's."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
+            raise ModelError(f"{path}: must have one float input and one output", fix=_SHAPE_FIX)
+        widths = (inputs[0].shape[-1], outputs[0].shape[-1])
+        if widths != (len(self._names), self._width):
+            raise ModelError(f"{path}: widths {widths} are not the manifest's", fix=_SHAPE_FIX)
+        return str(inputs[0].name)
+
+    def score(self, rows: FloatMatrix) -> FloatMatrix:
+        """Log-odds per family and base, shape (rows, outputs); ModelError if any is not finite."""
+        self._refuse_odd(rows, "feature", self._names)
+        scored = np.empty((len(rows), self._width), dtype=np.float32)
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            scored[start : start + CHUNK_ROWS] = self._session.run(None, {self._input: chunk})[0]
+        self._refuse_odd(scored, "output", self.manifest.outputs)
+        return scored
+
+    def _refuse_odd(self, values: FloatMatrix, kind: str, names: Sequence[str]) -> None:
+        """Name the first column and row that is not finite, never its value."""
+        where = f"{self.manifest.model_id} {self.manifest.version}"
+        if values.ndim != 2 or values.shape[1] != len(names) or values.dtype != np.float32:
+            raise ModelError(
+                f"{where}: {kind}s must be float32 rows of {len(names)}",
+                fix="build rows with stream.scoring.features.build_row",
+            )
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = (int(index) for index in np.argwhere(~finite)[0])
+            raise ModelError(
+                f"{where}: {kind} {names[column]} of row {row} is not finite",
+                fix="find the record behind that row; the batch must not be scored",
+            )
+
+
+def _folder(models_dir: Path, name: str) -> Path:
+    """`model/version` as it is; `model` alone when it has exactly one version."""
+    if "/" in name:
+        return models_dir / name
+    versions = sorted(path.parent for path in (models_dir / name).glob(f"*/{MODEL_FILE}"))
+    if len(versions) != 1:
+        raise ModelError(
+            f"{models_dir / name}: holds {len(versions)} versions, one was expected",
+            fix="name the version as <model>/<version>",
+        )
+    return versions[0]
+
+
+def load_models(models_dir: Path, names: Sequence[str]) -> dict[str, OnnxScorer]:
+    """Scorers by model id, for names such as `farmer` or `farmer/1.0.0`."""
+    scorers: dict[str, OnnxScorer] = {}
+    for name in names:
+        scorer = OnnxScorer(_folder(models_dir, name))
+        if scorer.manifest.model_id in scorers:
+            raise ModelError(f"{name}: the model is named twice", fix="name each model once")
+        scorers[scorer.manifest.model_id] = scorer
+    return scorers

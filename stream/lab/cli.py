@@ -1,0 +1,65 @@
+"""`tenminute train`: build the segment models from real loans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from stream.errors import ConfigError
+from stream.lab.recipe import RECIPES, Recipe
+
+
+def _chosen(model: str | None, *, all_models: bool) -> list[Recipe]:
+    """The recipes asked for, or a ConfigError that lists the choices."""
+    if all_models and model is None:
+        return list(RECIPES.values())
+    if model is None or all_models or model not in RECIPES:
+        raise ConfigError(
+            "exactly one known model, or --all, is expected",
+            fix=f"name one of {', '.join(RECIPES)} or pass --all",
+        )
+    return [RECIPES[model]]
+
+
+def train(
+    model: Annotated[str | None, typer.Argument(help="farmer, merchant or consumer")] = None,
+    *,
+    all_models: Annotated[bool, typer.Option("--all", help="Build every model.")] = False,
+    data: Annotated[Path, typer.Option(help="Folder that holds sba/.")] = Path("../shared/data"),
+    out: Annotated[Path, typer.Option(help="Where model folders go.")] = Path("models/onnx"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per model.")] = False,
+) -> None:
+    """Train models and write model, manifest, golden rows and card.
+
+    Example: tenminute train --all --data ../shared/data
+    """
+    recipes = _chosen(model, all_models=all_models)
+    try:
+        from stream.lab.build import STEPS, build_model, write_model  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise ConfigError(
+            f"training needs the package {error.name}", fix="pip install 'ten-minute-loan[train]'"
+        ) from error
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("train", total=STEPS * len(recipes))
+        for recipe in recipes:
+
+            def step(name: str, model_id: str = recipe.model_id) -> None:
+                bar.update(task, advance=1, description=f"{model_id}: {name}")
+
+            manifest, files = build_model(recipe, data, step)
+            folder = out / recipe.model_id / recipe.version
+            write_model(folder, files)
+            held_out = manifest.metrics.held_out
+            typer.echo(
+                msgspec.json.encode({"folder": str(folder), "metrics": manifest.metrics}).decode()
+                if as_json
+                else f"{folder}: AUC {held_out.auc:.4f}, KS {held_out.ks:.4f} on "
+                f"{held_out.rows:,} held-out rows"
+            )

@@ -1,0 +1,129 @@
+"""What each model is made of: features, reason families, shape. Change here, bump the version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream.domain.application import Segment
+from stream.scoring.features import MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """One input; `missing` is None where a row without it must not be scored."""
+
+    name: str
+    family: str
+    monotone: int = 0
+    missing: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a model's bytes besides its training data."""
+
+    model_id: str
+    version: str
+    created_at: str
+    segment: Segment
+    features: tuple[FeatureSpec, ...]
+    trees: int
+    leaves: int
+    learning_rate: float
+    min_leaf_rows: int
+    l2: float
+    seed: int = 20240229
+    hidden: dict[str, float] = field(default_factory=dict)
+    """Share of training rows in which a feature is hidden, so that the model learns its absence."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Inputs in column order."""
+        return tuple(spec.name for spec in self.features)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Reason families in order of first use."""
+        return tuple(dict.fromkeys(spec.family for spec in self.features))
+
+    @property
+    def interaction_groups(self) -> list[list[int]]:
+        """Columns of each family: a tree may only use columns of one of these lists."""
+        return [
+            [i for i, spec in enumerate(self.features) if spec.family == family]
+            for family in self.families
+        ]
+
+
+# Larger loans of this programme are examined harder and go bad less often, so the amount
+# carries no direction; a new business is never safer than the same one with a history.
+_BUSINESS = (
+    FeatureSpec("requested_amount_fen", "M_AMOUNT_TERM"),
+    FeatureSpec("offer_limit_fen", "M_OFFER_USE"),
+    FeatureSpec("amount_to_limit", "M_OFFER_USE"),
+    FeatureSpec("business_is_new", "M_BUSINESS_AGE", monotone=1),
+    FeatureSpec("is_credit_line", "M_PRODUCT"),
+    FeatureSpec("simplified_file", "M_PRODUCT"),
+)
+_SECTORS = (
+    FeatureSpec("sector_wholesale", "M_SECTOR"),
+    FeatureSpec("sector_retail", "M_SECTOR"),
+    FeatureSpec("sector_accommodation_food", "M_SECTOR"),
+)
+# Unknown employment was seen in training and, by the direction, is never better than none.
+# The bureau counts were never missing there, so a row without them is not scored.
+_CONSUMER = (
+    FeatureSpec("requested_amount_fen", "M_AMOUNT_TERM", monotone=1),
+    FeatureSpec("term_months", "M_AMOUNT_TERM", monotone=1),
+    FeatureSpec("annual_income_fen", "M_AFFORDABILITY", monotone=-1),
+    FeatureSpec("amount_to_income", "M_AFFORDABILITY", monotone=1),
+    FeatureSpec("employment_years", "M_EMPLOYMENT", monotone=-1, missing=MISSING),
+    FeatureSpec("delinquencies_24m", "M_DELINQUENCY", monotone=1),
+    FeatureSpec("accounts_past_due", "M_DELINQUENCY", monotone=1),
+    FeatureSpec("inquiries_12m", "M_INQUIRIES", monotone=1),
+    FeatureSpec("utilisation_pct", "M_UTILISATION", missing=MISSING),
+    FeatureSpec("open_installment_count", "M_CREDIT_DEPTH"),
+)
+
+CREATED_AT = "2026-11-24T00:00:00Z"
+"""Part of the recipe, not the clock: the same recipe and data give the same bytes."""
+
+RECIPES: dict[str, Recipe] = {
+    "farmer": Recipe(
+        model_id="farmer",
+        version="1.0.0",
+        created_at=CREATED_AT,
+        segment=Segment.FARMER,
+        features=_BUSINESS,
+        trees=160,
+        leaves=7,
+        learning_rate=0.05,
+        min_leaf_rows=40,
+        l2=1.0,
+    ),
+    "merchant": Recipe(
+        model_id="merchant",
+        version="1.0.0",
+        created_at=CREATED_AT,
+        segment=Segment.MERCHANT,
+        features=_BUSINESS + _SECTORS,
+        trees=240,
+        leaves=12,
+        learning_rate=0.08,
+        min_leaf_rows=60,
+        l2=1.0,
+    ),
+    "consumer": Recipe(
+        model_id="consumer",
+        version="1.0.0",
+        created_at=CREATED_AT,
+        segment=Segment.CONSUMER,
+        features=_CONSUMER,
+        trees=200,
+        leaves=5,
+        learning_rate=0.03,
+        min_leaf_rows=60,
+        l2=5.0,
+        hidden={"utilisation_pct": 0.3},
+    ),
+}

@@ -1,0 +1,1 @@
+"""From records to a score with reasons: features, manifest, scorecard."""

@@ -1,0 +1,217 @@
+"""The typed manifest of a model, and the checks a model must pass before it is used.
+
+A model folder holds `model.onnx`, `manifest.json`, `golden.jsonl` and `card.md`.
+The manifest is the contract: which features in which order, which reason family
+each output belongs to, which bytes the model is. Nothing is loaded on trust: a
+wrong hash, an unknown feature or an odd number stops the engine with the file,
+the key and the fix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from stream.domain.application import Segment
+from stream.domain.reasons import ReasonCode
+from stream.errors import ModelError
+from stream.scoring.features import FEATURES, MISSING
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+GOLDEN_FILE = "golden.jsonl"
+BASE_OUTPUT = "BASE"
+"""Name of the last output: the log-odds every case starts from."""
+
+ML_DOMAIN = "ai.onnx.ml"
+MODEL_REASONS = frozenset(code for code in ReasonCode if code.startswith("M_"))
+EXTERNAL_DATA_MARK = b"\n\x08location"
+"""How an ONNX file spells the key of a tensor kept outside of it."""
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ManifestFeature(Struct, frozen=True, forbid_unknown_fields=True):
+    """One input: `missing` is the value that stands for unknown, null where that is refused."""
+
+    name: str
+    family: str
+    type: Literal["float32"]
+    missing: float | None
+    monotone: Literal[-1, 0, 1]
+
+
+class Family(Struct, frozen=True, forbid_unknown_fields=True):
+    """One reason family, with its mean contribution over the approved training rows."""
+
+    id: str
+    label_en: str
+    label_zh: str
+    form_c1: int
+    centre_log_odds: float
+
+
+class TrainingData(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the model learned."""
+
+    name: str
+    sha256: Sha256
+    rows: Annotated[int, Meta(ge=1)]
+    licence: str
+
+
+class Measured(Struct, frozen=True, forbid_unknown_fields=True):
+    """How well the model ranks rows it has not learned from."""
+
+    auc: Share
+    ks: Share
+    gini: Annotated[float, Meta(ge=-1, le=1)]
+    brier: Share
+    rows: Annotated[int, Meta(ge=1)]
+    bad_rate: Share
+
+
+class OutOfTime(Measured, frozen=True, forbid_unknown_fields=True):
+    """The same recipe trained before a date and measured after it."""
+
+    split: str
+
+
+class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
+    """Figures of the model card; `out_of_time` is null where the data has no dates."""
+
+    held_out: Measured
+    out_of_time: OutOfTime | None
+    unconstrained_auc: Share
+    approved_share: Share
+    approved_bad_rate: Share
+
+
+class Scaling(Struct, frozen=True, forbid_unknown_fields=True):
+    """Points: `base_points` at good-to-bad odds of `base_odds`, `pdo` more doubles the odds."""
+
+    base_points: int
+    base_odds: Annotated[float, Meta(gt=0)]
+    pdo: Annotated[float, Meta(gt=0)]
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything the engine must know of one model version."""
+
+    model_id: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
+    version: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+\Z")]
+    segment: Segment
+    created_at: str
+    algorithm: str
+    features: tuple[ManifestFeature, ...]
+    families: tuple[Family, ...]
+    outputs: tuple[str, ...]
+    onnx_sha256: Sha256
+    golden_sha256: Sha256
+    opset: dict[str, int]
+    ir_version: Annotated[int, Meta(ge=8, le=10)]
+    training_data: TrainingData
+    metrics: Metrics
+    scaling: Scaling
+    cut_off_suggestion_points: int
+    score_quantiles: dict[str, int]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Inputs in the order of the model's columns."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def required(self) -> tuple[int, ...]:
+        """Columns that must be known: the model never learned what their absence means."""
+        return tuple(i for i, feature in enumerate(self.features) if feature.missing is None)
+
+
+def _problems(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Every (key, complaint) the types alone cannot see."""
+    family_ids = tuple(family.id for family in manifest.families)
+    if len(set(family_ids)) != len(family_ids) or not family_ids:
+        yield "families", "must be a non-empty list without repeats"
+    if manifest.outputs != (*family_ids, BASE_OUTPUT):
+        yield "outputs", f"must be the families in order, then {BASE_OUTPUT}"
+    if len(set(manifest.feature_names)) != len(manifest.features) or not manifest.features:
+        yield "features", "must be a non-empty list without repeats"
+    if manifest.opset.get(ML_DOMAIN) != 3:
+        yield "opset", f"{ML_DOMAIN} must be 3"
+    yield from _feature_problems(manifest, family_ids)
+    for i, family in enumerate(manifest.families):
+        if family.id not in MODEL_REASONS:
+            yield f"families[{i}].id", "is not a model reason code"
+        if not math.isfinite(family.centre_log_odds):
+            yield f"families[{i}].centre_log_odds", "is not finite"
+    for key in ("base_odds", "pdo"):
+        if not math.isfinite(getattr(manifest.scaling, key)):
+            yield f"scaling.{key}", "is not finite"
+
+
+def _feature_problems(manifest: Manifest, family_ids: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Every complaint about single features."""
+    for i, feature in enumerate(manifest.features):
+        if feature.name not in FEATURES:
+            yield f"features[{i}].name", "is not in the closed table of stream/scoring/features.py"
+        if feature.family not in family_ids:
+            yield f"features[{i}].family", "is not one of the families"
+        if feature.missing not in (None, MISSING):
+            yield f"features[{i}].missing", f"must be null or {MISSING:g}"
+
+
+def decode_manifest(raw: bytes, file: str = MANIFEST_FILE) -> Manifest:
+    """The manifest in `raw`, or ModelError with file, key and fix."""
+    fix = "mend the manifest or rebuild the model with `tenminute train`"
+    try:
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{file}: {error}", fix=fix) from error
+    for key, complaint in _problems(manifest):
+        raise ModelError(f"{file}: {key}: {complaint}", fix=fix)
+    return manifest
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror})",
+            fix="name a folder models/onnx/<model>/<version> that holds all files of the model",
+        ) from error
+
+
+def _checked(path: Path, key: str, expected_sha256: str) -> bytes:
+    raw = _read(path)
+    if hashlib.sha256(raw).hexdigest() != expected_sha256:
+        raise ModelError(
+            f"{path}: does not have the hash under {key} in {MANIFEST_FILE}",
+            fix="restore both files from the same release, or rebuild with `tenminute train`",
+        )
+    return raw
+
+
+def load_verified(folder: Path) -> tuple[Manifest, bytes]:
+    """The checked manifest of a model folder and the model bytes its hash vouches for."""
+    manifest = decode_manifest(_read(folder / MANIFEST_FILE), str(folder / MANIFEST_FILE))
+    onnx = _checked(folder / MODEL_FILE, "onnx_sha256", manifest.onnx_sha256)
+    _checked(folder / GOLDEN_FILE, "golden_sha256", manifest.golden_sha256)
+    if EXTERNAL_DATA_MARK in onnx:
+        raise ModelError(
+            f"{folder / MODEL_FILE}: refers to data outside the file",
+            fix="export the model with all of its tensors inside",
+        )
+    return manifest, onnx
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a model folder, after every check and hash has passed."""
+    return load_verified(folder)[0]

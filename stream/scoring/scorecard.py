@@ -1,0 +1,60 @@
+"""From a model's outputs to log-odds, probability of default, points and ranked reasons.
+
+The model answers one log-odds of bad per reason family and a base. Their sum is
+the score, so each family's share is exact and no explanation is estimated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.domain.decision import Contribution
+from stream.scoring.manifest import Manifest, Scaling
+
+PD_DECIMALS = 9
+"""Beyond nine decimals the last bit of exp() may differ from one C library to the next."""
+
+
+def log_odds_of_bad(outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Sum of the outputs of each row, added in column order so that batches change nothing."""
+    total = np.zeros(len(outputs), dtype=np.float64)
+    for column in range(outputs.shape[1]):
+        total += outputs[:, column]
+    return total
+
+
+def to_pd(log_odds: float) -> float:
+    """Probability of default of a log-odds of bad; never overflows."""
+    if log_odds >= 0:
+        pd = 1.0 / (1.0 + math.exp(-log_odds))
+    else:
+        odds = math.exp(log_odds)
+        pd = odds / (1.0 + odds)
+    return round(pd, PD_DECIMALS)
+
+
+def to_points(log_odds: float, scaling: Scaling) -> int:
+    """Score in points, higher is safer; halves go up."""
+    per_unit = scaling.pdo / math.log(2.0)
+    points = scaling.base_points - per_unit * (log_odds + math.log(scaling.base_odds))
+    return math.floor(points + 0.5)
+
+
+def contributions(outputs: Sequence[float], manifest: Manifest) -> tuple[Contribution, ...]:
+    """Each family's log-odds, and the same less what the approved population has on average."""
+    return tuple(
+        Contribution(family.id, float(value), float(value) - family.centre_log_odds)
+        for family, value in zip(manifest.families, outputs, strict=False)
+    )
+
+
+def adverse_families(given: Sequence[Contribution]) -> tuple[Contribution, ...]:
+    """The families that make a case worse than the approved population, the heaviest first."""
+    worse = [contribution for contribution in given if contribution.centred > 0.0]
+    return tuple(
+        sorted(worse, key=lambda contribution: (-contribution.centred, contribution.family))
+    )
