@@ -14,8 +14,9 @@ from stream.scoring.manifest import MODEL_FILE, load_verified
 
 FloatMatrix = npt.NDArray[np.float32]
 
-CHUNK_ROWS = 64
-"""Rows per session call; re-measure with the bench before changing it."""
+CHUNK_ROWS = 128
+"""Rows per session call. Merchant model on 2 cores: 16 us a row alone, 3.1 at 64, 2.8 at 128;
+larger gains nothing measurable."""
 
 _SHAPE_FIX = "rebuild model and manifest together with `tenminute train`"
 

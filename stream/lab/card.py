@@ -49,6 +49,18 @@ def _inputs(manifest: Manifest) -> list[str]:
     return lines
 
 
+def _offer_limit(manifest: Manifest) -> list[str]:
+    """What the standing offer is made of in the small-business loans."""
+    if "amount_to_limit" not in manifest.feature_names:
+        return []
+    return [
+        "- The offer's limit is played by the guaranteed part of the loan, so no training row asks "
+        "for less than its limit: below 1, amount_to_limit counts as 1.",
+        "- A half-and-half sample stands behind the out-of-time figure: read its ranking, not its "
+        "Brier score.",
+    ]
+
+
 def card(manifest: Manifest) -> str:
     """Markdown for people: what it is, how good, what it must not be taken for."""
     data = manifest.training_data
@@ -74,6 +86,7 @@ def card(manifest: Manifest) -> str:
         "cut-off on your own outcomes.",
         "- Loans of another country and other years: method and ranking carry over, levels do not.",
         "- Amounts are in hundredths of the source's currency unit, not converted to yuan.",
+        *_offer_limit(manifest),
         "- No sex, age, marital status or citizenship is an input; whether groups are treated "
         "alike has not been tested.",
         "",

@@ -56,11 +56,13 @@ class Recipe:
 
 
 # Larger loans of this programme are examined harder and go bad less often, so the amount
-# carries no direction; a new business is never safer than the same one with a history.
+# carries no direction. More of an offer is never safer than less of it (0.004 AUC for merchants),
+# nor a new business safer than the same one with a history. The strong shrinkage keeps a few
+# spotless corners of the data from outvoting every other family.
 _BUSINESS = (
     FeatureSpec("requested_amount_fen", "M_AMOUNT_TERM"),
     FeatureSpec("offer_limit_fen", "M_OFFER_USE"),
-    FeatureSpec("amount_to_limit", "M_OFFER_USE"),
+    FeatureSpec("amount_to_limit", "M_OFFER_USE", monotone=1),
     FeatureSpec("business_is_new", "M_BUSINESS_AGE", monotone=1),
     FeatureSpec("is_credit_line", "M_PRODUCT"),
     FeatureSpec("simplified_file", "M_PRODUCT"),
@@ -71,15 +73,15 @@ _SECTORS = (
     FeatureSpec("sector_accommodation_food", "M_SECTOR"),
 )
 # Unknown employment was seen in training and, by the direction, is never better than none.
-# The bureau counts were never missing there, so a row without them is not scored.
+# The bureau counts were never missing there, so a row without them is not scored. Past
+# delinquencies are no input: among these granted loans no split on them helps, and the
+# policy's knock-outs have already looked at them.
 _CONSUMER = (
     FeatureSpec("requested_amount_fen", "M_AMOUNT_TERM", monotone=1),
     FeatureSpec("term_months", "M_AMOUNT_TERM", monotone=1),
     FeatureSpec("annual_income_fen", "M_AFFORDABILITY", monotone=-1),
     FeatureSpec("amount_to_income", "M_AFFORDABILITY", monotone=1),
     FeatureSpec("employment_years", "M_EMPLOYMENT", monotone=-1, missing=MISSING),
-    FeatureSpec("delinquencies_24m", "M_DELINQUENCY", monotone=1),
-    FeatureSpec("accounts_past_due", "M_DELINQUENCY", monotone=1),
     FeatureSpec("inquiries_12m", "M_INQUIRIES", monotone=1),
     FeatureSpec("utilisation_pct", "M_UTILISATION", missing=MISSING),
     FeatureSpec("open_installment_count", "M_CREDIT_DEPTH"),
@@ -99,7 +101,7 @@ RECIPES: dict[str, Recipe] = {
         leaves=7,
         learning_rate=0.05,
         min_leaf_rows=40,
-        l2=1.0,
+        l2=30.0,
     ),
     "merchant": Recipe(
         model_id="merchant",
@@ -111,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
         leaves=12,
         learning_rate=0.08,
         min_leaf_rows=60,
-        l2=1.0,
+        l2=30.0,
     ),
     "consumer": Recipe(
         model_id="consumer",

@@ -1,0 +1,118 @@
+"""Training gives the same bytes again, and trees that can be explained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stream.errors import ConfigError
+from stream.lab.build import build_model
+from stream.lab.cli import train
+from stream.lab.data import consumer_source
+from stream.lab.export import family_log_odds, grown_trees, round_down, tree_family
+from stream.lab.fit import Fit, fit
+from stream.lab.recipe import RECIPES, Recipe
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+MODELS = ROOT / "models" / "onnx"
+
+
+@pytest.fixture(scope="module")
+def consumer() -> tuple[Recipe, Fit, np.ndarray]:
+    recipe, loans = RECIPES["consumer"], consumer_source().loans
+    rows = loans.matrix(recipe.names)
+    return recipe, fit(recipe, rows, loans.bad), rows
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_rebuild_gives_the_committed_bytes(name: str) -> None:
+    """Model, manifest, golden rows and card are all made by the recipe from the data."""
+    recipe = RECIPES[name]
+    if name != "consumer" and not (DATA / "sba").is_dir():
+        pytest.skip(f"needs the SBA loans at {DATA / 'sba'}")
+    _, files = build_model(recipe, DATA, lambda _step: None)
+    folder = MODELS / name / recipe.version
+    changed = [file for file, raw in files.items() if raw != (folder / file).read_bytes()]
+    assert not changed
+    assert set(files) == {path.name for path in folder.iterdir()}
+
+
+def test_every_tree_stays_in_one_family(consumer: tuple[Recipe, Fit, np.ndarray]) -> None:
+    """Each tree has one family, and each family has a tree."""
+    recipe, model, _ = consumer
+    used = {tree_family(recipe, root) for root in grown_trees(model)}
+    assert set(range(len(recipe.families))) == used
+
+
+def test_family_shares_add_up_to_the_score(consumer: tuple[Recipe, Fit, np.ndarray]) -> None:
+    """The outputs of a row sum to LightGBM's own log-odds."""
+    recipe, model, rows = consumer
+    shares = np.asarray(family_log_odds(recipe, model, rows[:500]))
+    np.testing.assert_allclose(shares.sum(axis=1), model.log_odds(rows[:500]), atol=1e-12)
+
+
+def test_the_score_follows_the_declared_directions(
+    consumer: tuple[Recipe, Fit, np.ndarray],
+) -> None:
+    """Moving a feature with a direction never moves the score against it."""
+    recipe, model, rows = consumer
+    for column, spec in enumerate(recipe.features):
+        if not spec.monotone:
+            continue
+        steps = np.unique(np.quantile(rows[:, column], np.linspace(0, 1, 9), method="lower"))
+        moved = []
+        for step in steps:
+            case = rows[:50].copy()
+            case[:, column] = step
+            moved.append(model.log_odds(case))
+        assert (spec.monotone * np.diff(moved, axis=0) >= -1e-12).all(), spec.name
+
+
+@pytest.mark.parametrize("threshold", [0.1, 1.0, 1e-35, 0.3, 1234567.891, -0.7, 5e12 + 1 / 3])
+def test_a_rounded_threshold_routes_float32_alike(threshold: float) -> None:
+    """Every float32 near a threshold is on the same side before and after rounding."""
+    rounded = np.float32(round_down(threshold))
+    near = rounded
+    for _ in range(3):
+        near = np.nextafter(near, np.float32(-np.inf))
+    for _ in range(7):
+        assert (float(near) <= threshold) == (near <= rounded)
+        near = np.nextafter(near, np.float32(np.inf))
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(train)
+    return app
+
+
+def test_train_writes_a_model_folder(tmp_path: Path) -> None:
+    """The command writes the four files and reports the figures as JSON."""
+    done = CliRunner().invoke(_app(), ["consumer", "--out", str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert 0.55 < report["metrics"]["held_out"]["auc"] < 0.75
+    written = {path.name for path in Path(report["folder"]).iterdir()}
+    assert {"model.onnx", "manifest.json", "golden.jsonl", "card.md"} == written
+
+
+def test_absent_data_is_said_clearly(tmp_path: Path) -> None:
+    """Without the SBA loans the message names the file and the way out."""
+    done = CliRunner().invoke(_app(), ["farmer", "--data", str(tmp_path)])
+    assert isinstance(done.exception, ConfigError)
+    assert "sba_core.csv.gz: no such file" in done.exception.message
+    assert "--data" in done.exception.fix
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["farmer", "--all"]])
+def test_an_unclear_choice_lists_the_models(arguments: list[str]) -> None:
+    """No model, an unknown one, or one and all: the choices are listed."""
+    done = CliRunner().invoke(_app(), arguments)
+    assert isinstance(done.exception, ConfigError)
+    assert "farmer, merchant, consumer" in done.exception.fix
