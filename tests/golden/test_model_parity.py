@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stream.edge.onnx_scorer import CHUNK_ROWS, load_models
+from stream.edge.onnx_scorer import CHUNK_ROWS, OnnxScorer, load_models
 from stream.errors import ModelError
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
@@ -73,3 +75,24 @@ def test_a_model_named_twice_is_refused() -> None:
     """Two scorers under one id would make the choice between them an accident."""
     with pytest.raises(ModelError, match="named twice"):
         load_models(MODELS, ["farmer", "farmer/1.0.0"])
+
+
+def test_bytes_the_runtime_cannot_read_are_refused(tmp_path: Path) -> None:
+    """Vouched-for bytes that are no model stop with the file's name and what to do."""
+    folder = Path(shutil.copytree(MODELS / "farmer" / "1.0.0", tmp_path / "m"))
+    (folder / "model.onnx").write_bytes(b"not a model")
+    raw = json.loads((folder / "manifest.json").read_text())
+    raw["onnx_sha256"] = hashlib.sha256(b"not a model").hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match=r"model\.onnx: the runtime refuses it"):
+        OnnxScorer(folder)
+
+
+def test_a_model_of_other_widths_is_refused(tmp_path: Path) -> None:
+    """A manifest that promises fewer features than the model has is not believed."""
+    folder = Path(shutil.copytree(MODELS / "farmer" / "1.0.0", tmp_path / "m"))
+    raw = json.loads((folder / "manifest.json").read_text())
+    raw["features"].pop()
+    (folder / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match="widths"):
+        OnnxScorer(folder)
