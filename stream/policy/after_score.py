@@ -1,0 +1,207 @@
+"""The rules that follow the score: cut-off, affordability, exposure, limit, price, breaker.
+
+The amount is the least of what was asked, the offer's limit, the band's limit,
+what the income carries and what exposure leaves. Less than asked is a
+counter-offer and says why; less than the product's minimum is referred.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import NamedTuple
+
+from stream.domain.decision import Outcome, RuleHit
+from stream.domain.reasons import ReasonCode as Code
+from stream.domain.whitelist import WhitelistEntry
+from stream.limits import REASONS_MAX
+from stream.policy.affordability import principal_fen, room_fen
+from stream.policy.model import Band, Policy, SegmentPolicy, Unknown
+from stream.policy.verdict import Case, Score, Verdict, refer
+
+_MODEL_CODES = {code.value: code for code in Code if code.value.startswith("M_")}
+
+
+class _Bound(NamedTuple):
+    """One upper bound of the amount and the reason it stands for."""
+
+    amount_fen: int
+    reason: Code
+
+
+def after_score(
+    case: Case,
+    score: Score | None,
+    policy: Policy,
+    trail: list[RuleHit],
+    approved: tuple[int, int],
+) -> Verdict:
+    """Approve in full, approve less with reasons, or refer; `score` None is a model failure."""
+    segment, entry = policy.segments[case.app.segment], case.entry
+    if entry is None:
+        trail.append(RuleHit("offer", "refer", {"listed": False}))
+        return refer(policy, (Code.NOT_LISTED,))
+    band = None if score is None else _band(score, segment)
+    reasons = _model(score, band, segment, trail)
+    if reasons or band is None:
+        return refer(policy, reasons or (Code.MODEL_FAILED,))
+    affordable = _affordable(case, entry, segment, trail)
+    if affordable is None:
+        return refer(policy, (Code.INCOME_MISSING,), band=band.name)
+    bounds = (
+        _exposure(case, entry, segment, trail),
+        affordable,
+        _Bound(band.limit_fen, Code.BAND_LIMIT),
+        _Bound(entry.limit_fen, Code.OFFER_LIMIT),
+    )
+    amount_fen, binding = _limit(case, bounds, policy, trail)
+    if amount_fen == 0:
+        return refer(policy, binding, band=band.name)
+    reason = _price(entry, policy, trail) or _breaker(amount_fen, approved, segment, trail)
+    if reason is not None:
+        return refer(policy, (reason,), band=band.name)
+    return Verdict(
+        outcome=Outcome.APPROVE,
+        approved_amount_fen=amount_fen,
+        reasons=tuple(binding)[:REASONS_MAX],
+        trigger=None,
+        queue=None,
+        overridable=False,
+        due_ms=0,
+        price_tier=entry.price_tier,
+        apr_bps=entry.apr_bps,
+        band=band.name,
+        counter_offer=amount_fen < case.app.requested_amount_fen,
+    )
+
+
+def _band(score: Score, segment: SegmentPolicy) -> Band | None:
+    """The band a sound score at or above the cut-off falls into."""
+    for band in segment.bands:
+        if band.points_from <= score.points <= band.points_to:
+            return band
+    return None
+
+
+def _model(
+    score: Score | None, band: Band | None, segment: SegmentPolicy, trail: list[RuleHit]
+) -> tuple[Code, ...]:
+    """Reasons to refer on the score, none when it approves; the edge itself approves.
+
+    A score outside the policy's scale, or below the cut-off with nothing that
+    speaks against the case, cannot be explained: the model counts as failed.
+    """
+    if score is None:
+        trail.append(RuleHit("model", "refer", {"points": None}))
+        return (Code.MODEL_FAILED,)
+    points, edge = score.points, segment.cut_off_points
+    sound = segment.points_min <= points <= segment.points_max and 0.0 <= score.pd <= 1.0
+    passed = sound and points >= edge and band is not None
+    values: dict[str, int | float | str | bool | None] = {
+        "points": points,
+        "cut_off_points": edge,
+        "band": band.name if band is not None else None,
+    }
+    trail.append(RuleHit("model", "pass" if passed else "refer", values))
+    if passed:
+        return ()
+    return (_adverse(score) if sound else ()) or (Code.MODEL_FAILED,)
+
+
+def _adverse(score: Score) -> tuple[Code, ...]:
+    """The families that speak against the case, as ranked by the scorecard."""
+    codes = [
+        _MODEL_CODES[name]
+        for name, centred in score.families
+        if isfinite(centred) and centred > 0 and name in _MODEL_CODES
+    ]
+    return tuple(codes[:REASONS_MAX])
+
+
+def _affordable(
+    case: Case, entry: WhitelistEntry, segment: SegmentPolicy, trail: list[RuleHit]
+) -> _Bound | None:
+    """The most that income carries beside all debts; None when that must be known and is not.
+
+    Debts are the larger of what is declared and what the bureau knows. Where
+    the segment relies on the offer, its limit stands in for the unknown.
+    """
+    declared, bureau = case.app.declared, case.bureau
+    income_fen, debt_fen = declared.annual_income_fen, declared.monthly_debt_fen
+    known_fen = bureau.monthly_debt_fen if bureau is not None else None
+    if known_fen is not None and (debt_fen is None or known_fen > debt_fen):
+        debt_fen = known_fen
+    if income_fen is None or debt_fen is None:
+        relies = segment.income_unknown is Unknown.RELY_ON_OFFER
+        values = {"annual_income_fen": income_fen, "monthly_debt_fen": debt_fen}
+        trail.append(RuleHit("affordability", "skip" if relies else "refer", {**values}))
+        return _Bound(entry.limit_fen, Code.OFFER_LIMIT) if relies else None
+    instalment = room_fen(income_fen, debt_fen, segment.debt_share_max_bps)
+    most_fen = principal_fen(instalment, entry.apr_bps, case.app.term_months)
+    result = "limit" if most_fen < case.app.requested_amount_fen else "pass"
+    trail.append(
+        RuleHit("affordability", result, {"room_fen": instalment, "affordable_fen": most_fen})
+    )
+    return _Bound(most_fen, Code.AFFORDABILITY)
+
+
+def _exposure(
+    case: Case, entry: WhitelistEntry, segment: SegmentPolicy, trail: list[RuleHit]
+) -> _Bound:
+    """What is left of the person's cap and of the offer after what is already promised."""
+    cap_fen = min(segment.exposure_cap_fen, entry.limit_fen)
+    most_fen = max(0, cap_fen - case.exposure_fen)
+    result = "limit" if most_fen < case.app.requested_amount_fen else "pass"
+    trail.append(
+        RuleHit("exposure", result, {"exposure_fen": case.exposure_fen, "room_fen": most_fen})
+    )
+    # With nothing promised yet, a room as small as the offer is the offer's doing.
+    bound_by_offer = case.exposure_fen == 0 and most_fen == entry.limit_fen
+    return _Bound(most_fen, Code.OFFER_LIMIT if bound_by_offer else Code.EXPOSURE)
+
+
+def _limit(
+    case: Case, bounds: tuple[_Bound, ...], policy: Policy, trail: list[RuleHit]
+) -> tuple[int, list[Code]]:
+    """The amount and the bounds below what was asked, tightest first; 0 is below the minimum."""
+    asked_fen = case.app.requested_amount_fen
+    binding = sorted(bound for bound in bounds if bound.amount_fen < asked_fen)
+    amount_fen = asked_fen
+    if binding:
+        least_fen = binding[0].amount_fen
+        amount_fen = least_fen - least_fen % policy.amount_step_fen
+    minimum_fen = policy.terms[case.app.product_code, case.app.segment].amount_min_fen
+    values: dict[str, int | float | str | bool | None] = {
+        "asked_fen": asked_fen,
+        "amount_fen": amount_fen,
+    }
+    if amount_fen < minimum_fen:
+        trail.append(RuleHit("limit", "refer", values))
+        amount_fen = 0
+    else:
+        trail.append(RuleHit("limit", "limit" if binding else "pass", values))
+    return amount_fen, list(dict.fromkeys(bound.reason for bound in binding))
+
+
+def _price(entry: WhitelistEntry, policy: Policy, trail: list[RuleHit]) -> Code | None:
+    """The offer's price: a declared tier, at a rate the tier allows."""
+    tier = policy.price_tiers.get(entry.price_tier)
+    fits = tier is not None and tier.apr_min_bps <= entry.apr_bps <= tier.apr_max_bps
+    values: dict[str, int | float | str | bool | None] = {
+        "price_tier": entry.price_tier,
+        "apr_bps": entry.apr_bps,
+    }
+    trail.append(RuleHit("price", "pass" if fits else "refer", values))
+    return None if fits else Code.OFFER_NOT_VALID
+
+
+def _breaker(
+    amount_fen: int, approved: tuple[int, int], segment: SegmentPolicy, trail: list[RuleHit]
+) -> Code | None:
+    """Stop approving a segment when this approval would pass its window's count or amount."""
+    count, total_fen = approved
+    open_ = (
+        count + 1 > segment.breaker_approvals_max
+        or total_fen + amount_fen > segment.breaker_amount_max_fen
+    )
+    trail.append(RuleHit("breaker", "refer" if open_ else "pass", {"approved_count": count}))
+    return Code.BREAKER if open_ else None

@@ -1,0 +1,9 @@
+"""The rules of a decision, as the pipeline calls them: before the score, and after it."""
+
+from __future__ import annotations
+
+from stream.policy.after_score import after_score
+from stream.policy.before_score import before_score
+from stream.policy.verdict import Case, Score, Verdict
+
+__all__ = ["Case", "Score", "Verdict", "after_score", "before_score"]

@@ -1,0 +1,78 @@
+"""What the rules are given and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from stream.domain.application import Application
+from stream.domain.bureau import BureauFeatures
+from stream.domain.decision import Outcome
+from stream.domain.reasons import ReasonCode
+from stream.domain.whitelist import WhitelistEntry
+from stream.limits import REASONS_MAX
+from stream.policy.model import Policy
+
+
+class Case(NamedTuple):
+    """Everything known of one application when its rules run; `now_ms` is the only clock."""
+
+    app: Application
+    entry: WhitelistEntry | None
+    bureau: BureauFeatures | None
+    now_ms: int
+    submitted_at_ms: int
+    decide_by_ms: int
+    store_age_ms: int
+    exposure_fen: int
+
+
+class Score(NamedTuple):
+    """A model's answer; `families` is (M_ code, centred log-odds), most adverse first."""
+
+    points: int
+    pd: float
+    families: Sequence[tuple[str, float]]
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """Approve or refer, how much, why, and for a referral where to and by when."""
+
+    outcome: Outcome
+    approved_amount_fen: int
+    reasons: tuple[ReasonCode, ...]
+    trigger: ReasonCode | None
+    queue: str | None
+    overridable: bool
+    due_ms: int
+    price_tier: str | None
+    apr_bps: int | None
+    band: str | None
+    counter_offer: bool
+
+
+def refer(
+    policy: Policy,
+    reasons: Iterable[ReasonCode],
+    *,
+    overridable: bool = True,
+    band: str | None = None,
+) -> Verdict:
+    """A referral routed by its first reason; overridable only when every reason is."""
+    ranked = tuple(dict.fromkeys(reasons))
+    route = policy.routes[ranked[0]]
+    return Verdict(
+        outcome=Outcome.REFER,
+        approved_amount_fen=0,
+        reasons=ranked[:REASONS_MAX],
+        trigger=ranked[0],
+        queue=route.queue,
+        overridable=overridable and all(policy.routes[code].overridable for code in ranked),
+        due_ms=route.due_ms,
+        price_tier=None,
+        apr_bps=None,
+        band=band,
+        counter_offer=False,
+    )
