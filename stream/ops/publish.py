@@ -1,0 +1,161 @@
+"""`tenminute publish FILE.jsonl`: check every line, then send.
+
+The bytes of a line are sent as they stand, so a second run sends the same
+content under the same ids and the engine answers each application once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from confluent_kafka import KafkaError, KafkaException, Message
+from rich.console import Console
+from rich.progress import Progress
+
+from stream.codec.application_v1 import decode_application
+from stream.codec.headers import cloud_event
+from stream.config import Settings, load_settings
+from stream.domain.application import Application
+from stream.edge.clients import producer
+from stream.errors import BrokerError, ConfigError, Exit, PoisonError
+
+TOPIC = "loan.applications"
+FAULTS_SHOWN_MAX = 50
+FLUSH_SECONDS_MAX = 30.0
+POLL_EVERY = 1_000
+
+
+class Line(NamedTuple):
+    """One line of the file: its number, its bytes, and the application or the fault in it."""
+
+    number: int
+    value: bytes
+    found: Application | PoisonError
+
+
+class Fault(NamedTuple):
+    """Where a line is wrong and what was expected; never what was there."""
+
+    line: int
+    field: str
+    expected: str
+
+
+def read_lines(file: Path) -> Iterator[Line]:
+    """Every line that is not blank, decoded as the engine would decode it."""
+    with file.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            value = raw.strip()
+            if value:
+                yield Line(number, value, _decode(value))
+
+
+def find_faults(file: Path) -> tuple[int, list[Fault]]:
+    """How many lines are valid, and the faults of the others."""
+    valid = 0
+    faults = []
+    for line in read_lines(file):
+        if isinstance(line.found, PoisonError):
+            faults.append(Fault(line.number, line.found.field, line.found.detail))
+        else:
+            valid += 1
+    return valid, faults
+
+
+def send(file: Path, settings: Settings, total: int, *, show: bool) -> int:
+    """Send the valid lines and wait until all are acknowledged; BrokerError when one is not."""
+    results: Counter[str] = Counter()
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        results["sent" if error is None else error.str()] += 1
+
+    client = producer(settings)
+    with Progress(console=Console(stderr=True), disable=not show) as progress:
+        task = progress.add_task("publishing", total=total)
+        for line in read_lines(file):
+            if isinstance(line.found, Application):
+                _produce(client, line.value, line.found, delivered)
+                progress.advance(task)
+                if line.number % POLL_EVERY == 0:
+                    client.poll(0)
+        waiting = client.flush(FLUSH_SECONDS_MAX)
+    sent = results.pop("sent", 0)
+    if waiting or results:
+        why = next(iter(results), "no acknowledgement in time")
+        raise BrokerError(
+            f"{sent} of {total} applications acknowledged by {settings.bootstrap}: {why}",
+            fix="check the broker and the topic, then run the same command again; "
+            "what was sent is not decided twice",
+        )
+    return sent
+
+
+def publish(
+    file: Annotated[Path, typer.Argument(help="One application per line, JSON.")],
+    *,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    skip_invalid: Annotated[bool, typer.Option(help="Send the valid lines only.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check, send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Check a file of applications and publish it on loan.applications.
+
+    Example: tenminute publish applications.jsonl --dry-run
+    """
+    if not file.is_file():
+        raise ConfigError(f"no file at {file}", fix="give a file with one application per line")
+    settings = load_settings(config, bootstrap=bootstrap)
+    valid, faults = find_faults(file)
+    refused = bool(faults) and not skip_invalid
+    sent = 0
+    if valid and not refused and not dry_run:
+        sent = send(file, settings, valid, show=not as_json and sys.stderr.isatty())
+    _report({"valid": valid, "invalid": len(faults), "sent": sent}, faults, as_json=as_json)
+    if refused:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _decode(value: bytes) -> Application | PoisonError:
+    try:
+        return decode_application(value)
+    except PoisonError as error:
+        return error
+
+
+def _produce(client: Any, value: bytes, application: Application, delivered: Any) -> None:  # noqa: ANN401
+    headers = cloud_event(
+        "loan.application.v1",
+        f"/channels/{application.channel.value}",
+        application.application_id,
+        application.submitted_at,
+    )
+    key = application.applicant_token.encode()
+    while True:
+        try:
+            client.produce(TOPIC, value, key, headers=headers, on_delivery=delivered)
+        except BufferError:
+            # The local queue is full: let acknowledgements make room.
+            client.poll(0.1)
+        except KafkaException as error:
+            raise BrokerError(str(error.args[0]), fix="check the topic's settings") from error
+        else:
+            return
+
+
+def _report(counts: dict[str, int], faults: list[Fault], *, as_json: bool) -> None:
+    if as_json:
+        faulty = [fault._asdict() for fault in faults]
+        typer.echo(json.dumps(counts | {"faults": faulty}, ensure_ascii=False))
+        return
+    for fault in faults[:FAULTS_SHOWN_MAX]:
+        typer.echo(f"line {fault.line}: {fault.field}: {fault.expected}", err=True)
+    if len(faults) > FAULTS_SHOWN_MAX:
+        typer.echo(f"and {len(faults) - FAULTS_SHOWN_MAX} more", err=True)
+    typer.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
