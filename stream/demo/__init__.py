@@ -1,0 +1,1 @@
+"""Real and synthetic applications from four simulated channels, for `tenminute demo`."""
