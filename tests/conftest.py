@@ -1,0 +1,1 @@
+"""Lying here, this file puts `tests/` on the import path: shared cases are plain modules."""
