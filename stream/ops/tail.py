@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stream.config import load_settings
+from stream.domain.instant import from_ms, to_ms
 from stream.errors import BrokerError
 
 TOKEN_SHOWN = 9
@@ -104,9 +105,17 @@ def row_of(stream: Stream, value: dict[str, Any], headers: dict[str, str]) -> Ro
     return Row(str(value.get(at, "")), what, channel, segment, yuan(value.get(amount)), who, more)
 
 
+def utc(instant: str) -> str:
+    """An instant in UTC, of one width whatever its zone; the text itself when it is none."""
+    try:
+        return from_ms(to_ms(instant))
+    except ValueError:
+        return instant[:24]
+
+
 def line_of(row: Row) -> Text:
     """One aligned line."""
-    text = Text(f"{row.at[:23]:<23}  ", no_wrap=True, overflow="ellipsis")
+    text = Text(f"{utc(row.at):<24}  ", no_wrap=True, overflow="ellipsis")
     text.append(f"{row.what:<12}", style=STYLES.get(row.what, "cyan"))
     text.append(f"{row.channel:<17}{row.segment:<9}{row.amount:>18}  {row.who:<12}  {row.more}")
     return text
