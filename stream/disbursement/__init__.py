@@ -1,0 +1,1 @@
+"""Conformance kit for the disbursement team: how to consume decisions and pay each once."""

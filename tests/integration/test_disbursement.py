@@ -1,0 +1,231 @@
+"""The conformance kit against the real broker: every approval is paid once, aborted ones never."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from stream.codec.decision_v1 import encode_decision
+from stream.codec.keys import decision_id, partition_of
+from stream.config import Settings
+from stream.disbursement.kit import KitSettings, Totals, disbursed, run_kit
+from stream.disbursement.ledger import Payment, PaymentLedger
+from stream.domain.application import Channel, Segment
+from stream.domain.decision import Decision, Outcome, PolicyUsed
+from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.edge.clients import producer, transactional_producer
+
+pytestmark = pytest.mark.broker
+
+AT = "2026-11-24T08:00:00.000Z"
+PARTITIONS = 3
+WAIT_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Topics and a ledger of one test's own."""
+
+    kit: KitSettings
+    settings: Settings
+
+
+@pytest.fixture
+def bench(broker: Any, tmp_path: Path) -> Bench:
+    name = uuid4().hex[:8]
+    kit = KitSettings(
+        bootstrap=broker.bootstrap,
+        state_dir=tmp_path,
+        group_id=f"disbursement-{name}",
+        decisions_topic=f"decisions-{name}",
+        outcomes_topic=f"outcomes-{name}",
+    )
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    topics = [NewTopic(topic, PARTITIONS, 1) for topic in (kit.decisions_topic, kit.outcomes_topic)]
+    for created in admin.create_topics(topics).values():
+        created.result(30)
+    return Bench(kit, Settings(bootstrap=broker.bootstrap))
+
+
+def decision(number: int, outcome: Outcome = Outcome.APPROVE) -> Decision:
+    application_id = f"application-{number:06d}"
+    amount_fen = 1_000_000 if outcome is Outcome.APPROVE else 0
+    return Decision(
+        decision_id=decision_id(application_id),
+        application_id=application_id,
+        applicant_token=f"a1_{number:032x}",
+        channel=Channel.H5,
+        segment=Segment.FARMER,
+        product_code="farmer_loan",
+        outcome=outcome,
+        requested_amount_fen=1_000_000,
+        approved_amount_fen=amount_fen,
+        counter_offer=False,
+        term_months=12,
+        price_tier=None,
+        apr_bps=None,
+        offer_id=None,
+        offer_expires_at=None,
+        reasons=(),
+        referral=None,
+        score_points=None,
+        pd=None,
+        band=None,
+        model=None,
+        policy=PolicyUsed("policy-1", "0" * 64),
+        list_version=None,
+        exposure_before_fen=0,
+        exposure_after_fen=amount_fen,
+        application_sha256="0" * 64,
+        submitted_at=AT,
+        decided_at=AT,
+        deadline_met=True,
+        synthetic=True,
+    )
+
+
+def send(client: Any, topic: str, decisions: list[Decision]) -> None:
+    for each in decisions:
+        value, headers = encode_decision(each)
+        client.produce(topic, value, each.applicant_token.encode(), headers=[*headers])
+    client.flush(10)
+
+
+def pay_until(bench: Bench, done: Callable[[Totals], bool]) -> Totals:
+    """Run the kit until its totals are as wanted, or fail after a minute."""
+    stop, seen = Event(), [Totals()]
+
+    def progress(totals: Totals) -> None:
+        seen[0] = totals
+        if done(totals):
+            stop.set()
+
+    thread = Thread(target=run_kit, args=(bench.kit, stop, progress))
+    thread.start()
+    thread.join(WAIT_SECONDS_MAX)
+    stop.set()
+    thread.join(10)
+    assert done(seen[0]), seen[0]
+    return seen[0]
+
+
+def outcomes(bench: Bench) -> list[tuple[int, LoanOutcome]]:
+    """Every outcome published so far, with its partition."""
+    consumer = Consumer({"bootstrap.servers": bench.settings.bootstrap, "group.id": "reader"})
+    found: list[tuple[int, LoanOutcome]] = []
+    for partition in range(PARTITIONS):
+        place = TopicPartition(bench.kit.outcomes_topic, partition, 0)
+        _low, count = consumer.get_watermark_offsets(place, 10)
+        consumer.assign([place])
+        for _ in range(count):
+            message = consumer.poll(10)
+            assert message is not None
+            assert message.error() is None
+            found.append((partition, msgspec.json.decode(message.value(), type=LoanOutcome)))
+    consumer.close()
+    return found
+
+
+def test_a_repeated_decision_is_paid_once(bench: Bench) -> None:
+    """Ten approvals sent twice move money ten times; referrals move none."""
+    approvals = [decision(number) for number in range(10)]
+    referrals = [decision(number, Outcome.REFER) for number in range(10, 13)]
+    send(producer(bench.settings), bench.kit.decisions_topic, approvals + referrals + approvals)
+    totals = pay_until(bench, lambda totals: totals.decisions == 23)
+    assert totals == Totals(decisions=23, approvals=20, paid=10, paid_fen=10_000_000, repeats=10)
+    published = outcomes(bench)
+    assert sorted(each.decision_id for each in approvals) == sorted(
+        outcome.decision_id for _, outcome in published
+    )
+    for partition, outcome in published:
+        assert outcome.event is OutcomeEvent.DISBURSED
+        assert outcome.amount_fen == 1_000_000
+        assert partition == partition_of(outcome.applicant_token.encode(), PARTITIONS)
+
+
+def test_a_restart_pays_nothing_again(bench: Bench) -> None:
+    """A second process of another group reads everything again and pays only what is new."""
+    client = producer(bench.settings)
+    send(client, bench.kit.decisions_topic, [decision(number) for number in range(5)])
+    pay_until(bench, lambda totals: totals.paid == 5)
+    send(client, bench.kit.decisions_topic, [decision(5)])
+    again = Bench(other_group(bench.kit, "again"), bench.settings)
+    totals = pay_until(again, lambda totals: totals.decisions == 6)
+    assert totals.paid == 1
+    assert totals.repeats == 5
+    assert len(outcomes(bench)) == 6
+
+
+def other_group(kit: KitSettings, suffix: str) -> KitSettings:
+    return replace(kit, group_id=f"{kit.group_id}-{suffix}")
+
+
+def test_an_aborted_decision_is_never_paid(bench: Bench) -> None:
+    """What the engine's transaction took back was never a decision."""
+    client = transactional_producer(bench.settings, f"engine-{uuid4().hex[:8]}")
+    client.init_transactions(30)
+    client.begin_transaction()
+    send(client, bench.kit.decisions_topic, [decision(number) for number in range(4)])
+    client.abort_transaction(30)
+    client.begin_transaction()
+    send(client, bench.kit.decisions_topic, [decision(9)])
+    client.commit_transaction(30)
+    totals = pay_until(bench, lambda totals: totals.paid == 1)
+    assert totals.decisions == 1
+    assert [decision(9).decision_id] == [outcome.decision_id for _, outcome in outcomes(bench)]
+
+
+def test_a_crash_before_the_announcement_is_made_good(bench: Bench) -> None:
+    """A payment on disk whose outcome was not published is announced at the next start."""
+    paid = disbursed(decision(1), 1_764_000_000_000)
+    with PaymentLedger(bench.kit.ledger_file) as ledger:
+        key = paid.applicant_token.encode()
+        ledger.pay([Payment(paid.decision_id, paid.amount_fen, key, msgspec.json.encode(paid))])
+    pay_until(bench, lambda _totals: True)
+    assert [paid] == [outcome for _, outcome in outcomes(bench)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_within_two_seconds(
+    broker: Any, tmp_path: Path, number: int
+) -> None:
+    """The process answers SIGTERM and Ctrl-C with its totals and exit code 0."""
+    code = "import typer; from stream.disbursement.cli import disburse; typer.run(disburse)"
+    args = ["--bootstrap", broker.bootstrap, "--state-dir", str(tmp_path), "--json"]
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    known = admin.list_topics(timeout=10).topics
+    wanted = [topic for topic in ("disbursement.decisions", "loan.outcomes") if topic not in known]
+    topics = [NewTopic(topic, PARTITIONS, 1) for topic in wanted]
+    for created in (admin.create_topics(topics) if topics else {}).values():
+        created.result(30)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *args, "--group", f"g-{tmp_path.name}"],
+        stdout=subprocess.PIPE,
+        env=os.environ,
+    )
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not (tmp_path / "payments.sqlite").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1.0)
+    asked = time.monotonic()
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert time.monotonic() - asked < 2.0
+    assert process.returncode == 0
+    assert b'"paid":' in output
