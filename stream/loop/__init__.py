@@ -1,0 +1,1 @@
+"""What watches: the funnel worker on Faust, which never touches the money path."""

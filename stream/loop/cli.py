@@ -1,0 +1,21 @@
+"""`tenminute loop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.config import load_settings
+from stream.loop.worker import run_loop
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
+
+
+def loop(config: Config = None) -> None:
+    """Keep the funnel: submitted, decided, approved, paid within ten minutes.
+
+    Example: tenminute loop --config tenminute.toml
+    """
+    run_loop(load_settings(config))
