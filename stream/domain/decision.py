@@ -6,7 +6,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from stream.domain.application import Channel, Segment
+from stream.domain.application import Application, Channel, Segment
+from stream.domain.bureau import BureauFeatures
+from stream.domain.whitelist import WhitelistEntry
 
 
 class Outcome(StrEnum):
@@ -110,10 +112,9 @@ class Audit(Struct, frozen=True, gc=False):
     features: dict[str, float]
     contributions: tuple[Contribution, ...]
     log_odds: float | None
-    application: dict[str, object]
-    whitelist_entry: dict[str, object] | None
-    bureau: dict[str, object] | None
-    bureau_age_seconds: int | None
+    application: Application
+    whitelist_entry: WhitelistEntry | None
+    bureau: BureauFeatures | None
     store_age_seconds: int
     source_partition: int
     source_offset: int

@@ -1,0 +1,94 @@
+"""Settings: one TOML file, overridden by TENMINUTE_* variables, checked once at start."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from stream.errors import ConfigError
+from stream.limits import BATCH_RECORDS_MAX
+
+_PACKAGE = Path(__file__).parent
+
+
+def _shipped(folder: str) -> Path:
+    """A folder of the checkout, or of the installed package where there is no checkout."""
+    checkout = _PACKAGE.parent / folder
+    return checkout if checkout.is_dir() else _PACKAGE / "_data" / folder
+
+
+class Settings(BaseSettings):
+    """Every setting of every command; frozen once read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TENMINUTE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers")
+    group_id: str = Field("tenminute-engine", description="consumer group of the engine")
+    instance: str = Field(default_factory=socket.gethostname, description="name of this host")
+    partitions: int = Field(6, ge=1, le=10_000, description="partitions of co-partitioned topics")
+    replication: int = Field(1, ge=1, le=9, description="replicas of every topic")
+    state_dir: Path = Field(Path(".tenminute"), description="store, health files, logs")
+    models_dir: Path = Field(default_factory=lambda: _shipped("models/onnx"))
+    schemas_dir: Path = Field(default_factory=lambda: _shipped("schemas"))
+    policy_file: Path = Field(_PACKAGE / "policy" / "policy.toml", description="the policy")
+    metrics_host: str = Field("127.0.0.1", description="address of /metrics and probes")
+    metrics_port: int = Field(9464, ge=0, le=65_535, description="port of /metrics and probes")
+    workers: int = Field(1, ge=1, le=256, description="worker processes on this host")
+    batch_records: int = Field(BATCH_RECORDS_MAX, ge=1, le=10_000, description="records a batch")
+    kafka: dict[str, str] = Field(default_factory=dict, description="further client settings")
+
+    @property
+    def store_dir(self) -> Path:
+        """Where the whitelist and bureau store lives."""
+        return self.state_dir / "store"
+
+    @property
+    def health_dir(self) -> Path:
+        """Where each process writes what it is doing."""
+        return self.state_dir / "health"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
+    """Settings from `file`, environment and `overrides`; ConfigError lists every fault at once."""
+    if file is not None and not file.is_file():
+        raise ConfigError(f"no configuration file at {file}", fix="give --config an existing file")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return FromFile(**given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigError(
+            f"{file or 'environment'}: {faults}", fix="correct the keys named above"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}", fix="mend the file") from None

@@ -1,0 +1,74 @@
+"""How this project's Kafka clients on the money path are set up; every value has its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import Consumer, Producer
+
+from stream.codec.keys import PARTITIONER
+from stream.config import Settings
+from stream.limits import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
+
+
+def _base(settings: Settings) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": settings.bootstrap,
+        "log_level": 3,
+        # A pause of 100 ms between two transactions would be the default; see the broker's
+        # CONCURRENT_TRANSACTIONS answer to back-to-back transactions.
+        "retry.backoff.ms": 1,
+        "retry.backoff.max.ms": 250,
+        "reconnect.backoff.max.ms": 2_000,
+        "allow.auto.create.topics": False,
+        **settings.kafka,
+    }
+
+
+def producer(settings: Settings, **extra: Any) -> Producer:  # noqa: ANN401
+    """Idempotent, acknowledged by all replicas, keys hashed as Java clients hash them."""
+    return Producer(
+        _base(settings)
+        | {
+            "partitioner": PARTITIONER,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 1,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 500_000,
+        }
+        | extra
+    )
+
+
+def transactional_producer(settings: Settings, transactional_id: str) -> Producer:
+    """A producer whose writes appear together with the offsets they came from, or not at all."""
+    return producer(
+        settings,
+        **{
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            # More than one request in flight may reorder duplicates on a change of leader.
+            "max.in.flight.requests.per.connection": 1,
+            "linger.ms": 0,
+        },
+    )
+
+
+def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa: ANN401
+    """Reads committed records only, commits nothing by itself, never guesses an offset."""
+    return Consumer(
+        _base(settings)
+        | {
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
+            "fetch.wait.max.ms": 100,
+            # After a full local queue librdkafka would sleep a second before it fetches again.
+            "fetch.queue.backoff.ms": 10,
+        }
+        | extra
+    )
