@@ -13,7 +13,7 @@ from stream.codec.headers import Headers, cloud_event
 from stream.config import Settings
 from stream.demo.channels import SCHEDULE_RATE, Kind, Schedule, Sent
 from stream.demo.synthetic import Row
-from stream.demo.tables import FLUSH_SECONDS, produce
+from stream.demo.tables import flush_seconds, produce
 from stream.domain.instant import from_ms
 from stream.edge.clients import producer
 from stream.errors import BrokerError
@@ -104,7 +104,7 @@ class Publisher:
             self._send(record)
             if number % POLL_EVERY == 0:
                 self._client.poll(0)
-        left = self._client.flush(FLUSH_SECONDS)
+        left = self._client.flush(flush_seconds(stop))
         failed = self.counts.failed
         if failed or left:
             reason = failed[0] if failed else "no answer"

@@ -21,6 +21,8 @@ WHITELIST_TOPIC = "whitelist.entries"
 BUREAU_TOPIC = "bureau.features"
 POLL_EVERY = 1_000
 FLUSH_SECONDS = 60.0
+STOP_FLUSH_SECONDS = 2.0
+"""After Ctrl-C a broker that does not answer may hold up the end this long."""
 
 Progress = Callable[[int], None]
 """Told how many records have been handed over so far."""
@@ -73,7 +75,11 @@ def publish_rows(
 
     Ends early, with what was sent acknowledged, once `stop` is set.
     """
-    client = producer(settings, **{"linger.ms": 20, "batch.num.messages": 10_000})
+    # A callback into Python for every success would cost more than the record itself.
+    client = producer(
+        settings,
+        **{"linger.ms": 20, "batch.num.messages": 10_000, "delivery.report.only.error": True},
+    )
     failed: list[str] = []
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -92,7 +98,7 @@ def publish_rows(
             progress(sent)
             if stop.is_set() or failed:
                 break
-    left = client.flush(FLUSH_SECONDS)
+    left = client.flush(flush_seconds(stop))
     progress(sent)
     if failed or left:
         reason = failed[0] if failed else "no answer"
@@ -101,6 +107,11 @@ def publish_rows(
             fix="check the broker with `tenminute doctor`, then run again",
         )
     return sent
+
+
+def flush_seconds(stop: Event) -> float:
+    """How long to wait for acknowledgements: little once a stop was asked for."""
+    return STOP_FLUSH_SECONDS if stop.is_set() else FLUSH_SECONDS
 
 
 def produce(
