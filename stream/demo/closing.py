@@ -14,7 +14,7 @@ class Line(NamedTuple):
     """One line: what is counted, how many, and `holds` where the line is a check."""
 
     label: str
-    count: str
+    records: str
     remark: str = ""
     holds: bool | None = None
 
@@ -50,14 +50,14 @@ def closing_lines(found: Reconciliation) -> list[Line]:
 def closing_table(found: Reconciliation) -> Table:
     """The table for a terminal."""
     title = "It adds up" if found.adds_up else "It does not add up"
-    table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2))
+    table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 1))
     table.add_column("", width=1)
-    table.add_column("Closing count", min_width=48)
+    table.add_column("Closing count"
     table.add_column("Records", justify="right")
     table.add_column("", style="dim")
     for line in closing_lines(found):
         style = "bold" if line.holds is not None else ""
-        table.add_row(_mark(line.holds), Text(line.label, style), line.count, line.remark)
+        table.add_row(_mark(line.holds), Text(line.label, style), line.records, line.remark)
     return table
 
 
@@ -81,4 +81,4 @@ def _paid(found: Reconciliation) -> Line:
 
 def _aborted(found: Reconciliation) -> str:
     aborted = found.decisions_uncommitted - found.decisions_committed
-    return f"{aborted:,} in aborted transactions" if aborted else "no transaction was aborted"
+    return f"{aborted:,} aborted" if aborted else "no transaction was aborted"

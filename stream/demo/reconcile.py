@@ -1,4 +1,4 @@
-"""Counting again, from the topics alone: does what came in equal what was answered?
+"""Counting again, from the topics alone: whether all that came in was answered.
 
 Nothing here asks the engine. Duplicates are not what is left over but are
 found by comparing content, so the sum can fail.
@@ -9,9 +9,16 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
-from confluent_kafka import TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from msgspec import Struct, json
 
 from stream.codec.application_v1 import check_envelope, content_sha256, decode_application
@@ -31,6 +38,16 @@ TOPICS = (APPLICATIONS, DECISIONS, DEAD_LETTERS, OUTCOMES)
 ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 30.0
 _outcome = json.Decoder(LoanOutcome)
+
+
+class Found(NamedTuple):
+    """One record as it lies on its topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes | None]]
 
 
 class Reconciliation(Struct, frozen=True):
@@ -124,17 +141,18 @@ def _applications(bootstrap: str, since: Offsets) -> tuple[int, int]:
     received = duplicates = 0
     seen: dict[tuple[int, str], str] = {}
     for message in read(bootstrap, APPLICATIONS, {}):
-        counts = message.offset() >= since.get(APPLICATIONS, {}).get(message.partition(), 0)
+        counts = message.offset >= since.get(APPLICATIONS, {}).get(message.partition, 0)
         received += counts
         try:
-            application = decode_application(message.value() or b"")
-            check_envelope(application, message.key(), message.headers() or [])
+            application = decode_application(message.value)
+            check_envelope(application, message.key, message.headers)
         except PoisonError:
             continue
         content = content_sha256(application)
-        first = seen.setdefault((message.partition(), application.application_id), content)
-        # The first setdefault returns the same object, a later one an equal copy.
-        if first is not content and first == content:
+        who = (message.partition, application.application_id)
+        if who not in seen:
+            seen[who] = content
+        elif seen[who] == content:
             duplicates += counts
     return received, duplicates
 
@@ -144,7 +162,7 @@ def _decisions(bootstrap: str, since: Offsets) -> tuple[Counter[str], set[str]]:
     found: Counter[str] = Counter()
     approved: set[str] = set()
     for message in read(bootstrap, DECISIONS, since):
-        decision = decode_decision(message.value() or b"")
+        decision = decode_decision(message.value)
         found[decision.decision_id] += 1
         if decision.outcome is Outcome.APPROVE:
             approved.add(decision.decision_id)
@@ -154,7 +172,7 @@ def _decisions(bootstrap: str, since: Offsets) -> tuple[Counter[str], set[str]]:
 def _dead_letters(bootstrap: str, since: Offsets) -> dict[str, int]:
     found: Counter[str] = Counter()
     for message in read(bootstrap, DEAD_LETTERS, since):
-        headers = dict(message.headers() or [])
+        headers = dict(message.headers)
         found[(headers.get("x-error-reason") or b"unnamed").decode()] += 1
     return dict(found.most_common())
 
@@ -167,7 +185,7 @@ def _payments(
     exists = False
     for message in read(bootstrap, OUTCOMES, since):
         exists = True
-        outcome = _outcome.decode(message.value() or b"")
+        outcome = _outcome.decode(message.value)
         if outcome.event is OutcomeEvent.DISBURSED:
             found[outcome.decision_id] += 1
     if not exists and not _exists(bootstrap, OUTCOMES):
@@ -177,7 +195,7 @@ def _payments(
 
 def read(
     bootstrap: str, topic: str, since: Offsets, isolation: str = "read_committed"
-) -> Iterator[Message]:
+) -> Iterator[Found]:
     """Every record of `topic` from `since` to its present end; nothing where it does not exist."""
     consumer = _consumer(bootstrap, isolation)
     try:
@@ -193,14 +211,27 @@ def read(
             if not messages:
                 raise BrokerError(f"{topic} fell silent before its end", fix="look at the broker")
             for message in messages:
-                if message.error() is None:
-                    yield message
-                elif message.error().code() == KafkaError._PARTITION_EOF:
+                error = message.error()
+                if error is None:
+                    yield _found(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
                     open_partitions.discard(message.partition())
                 else:
-                    raise KafkaException(message.error())
+                    raise KafkaException(error)
     finally:
         consumer.close()
+
+
+def _found(message: Message) -> Found:
+    headers = [(name, _bytes(value)) for name, value in message.headers() or []]
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    return Found(partition, offset, _bytes(message.key()), _bytes(message.value()) or b"", headers)
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
 
 
 def _consumer(bootstrap: str, isolation: str) -> Consumer:

@@ -93,7 +93,7 @@ def plain_line(state: DemoState) -> str:
 def page(state: DemoState) -> RenderableType:
     """The whole page; fits 100 columns by 35 lines."""
     below = Table.grid(expand=True, padding=(0, 2))
-    below.add_column(ratio=11)
+    below.add_column(ratio=12)
     below.add_column(ratio=9)
     below.add_row(_reasons(state), _funnel(state))
     parts: list[RenderableType] = [
@@ -152,11 +152,11 @@ def _figures(state: DemoState) -> RenderableType:
 
 def _channels(state: DemoState) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 1), header_style=QUIET)
-    table.add_column("Channel")
+    table.add_column("Channel", no_wrap=True, min_width=16)
     for label in ("sent", "decided", "approved", "referred"):
         table.add_column(label, justify="right")
     for segment in Segment:
-        table.add_column(f"{segment} approved", justify="right")
+        table.add_column(f"{segment}s approved", justify="right")
     for channel in Channel:
         cells = [state.cells.get((channel.value, segment.value), Tallied()) for segment in Segment]
         table.add_row(channel.value, *_row(state.sent_by_channel[channel.value], cells))
@@ -186,14 +186,14 @@ def _sum(cells: list[Tallied]) -> Tallied:
 def _cell(cell: Tallied) -> Text:
     if not cell.decided:
         return Text("–", QUIET)
-    share = f"{100 * cell.approved / cell.decided:3.0f} %"
-    return Text.assemble((f"{cell.approved:,} of {cell.decided:,} ", QUIET), share)
+    share = f"{100 * cell.approved / cell.decided:.0f} %"
+    return Text.assemble(share, (f" of {cell.decided:>5,}", QUIET))
 
 
 def _reasons(state: DemoState) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 1), header_style=QUIET)
     table.add_column("Why referred, first reason", ratio=1, no_wrap=True)
-    table.add_column("", width=12)
+    table.add_column("", width=8)
     table.add_column("count", justify="right", width=6)
     top = state.reasons.most_common(REASONS_SHOWN)
     most = top[0][1] if top else 1

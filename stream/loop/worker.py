@@ -79,7 +79,7 @@ class FunnelWorker:
         self.broken: Counter[str] = Counter()
         self._stale = True
         self._tally = Tally()
-        schema = faust.Schema(
+        schema: Any = faust.Schema(
             key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
         self._progress = self.app.Table(
