@@ -8,7 +8,6 @@ counter-offer and says why; less than the product's minimum is referred.
 from __future__ import annotations
 
 from math import isfinite
-from typing import NamedTuple
 
 from stream.domain.decision import Outcome, RuleHit
 from stream.domain.reasons import ReasonCode as Code
@@ -16,16 +15,18 @@ from stream.domain.whitelist import WhitelistEntry
 from stream.limits import REASONS_MAX
 from stream.policy.affordability import principal_fen, room_fen
 from stream.policy.model import Band, Policy, SegmentPolicy, Unknown
-from stream.policy.verdict import Case, Score, Verdict, refer
+from stream.policy.verdict import Case, Score, Values, Verdict, refer
 
 _MODEL_CODES = {code.value: code for code in Code if code.value.startswith("M_")}
 
 
-class _Bound(NamedTuple):
-    """One upper bound of the amount and the reason it stands for."""
+# Names of their own: reading a member off an enum class costs as much as a rule.
+_OFFER_LIMIT, _BAND_LIMIT = Code.OFFER_LIMIT, Code.BAND_LIMIT
+_AFFORDABILITY, _EXPOSURE = Code.AFFORDABILITY, Code.EXPOSURE
+_APPROVE = Outcome.APPROVE
 
-    amount_fen: int
-    reason: Code
+_Bound = tuple[int, Code]
+"""One upper bound of the amount in fen, and the reason it stands for."""
 
 
 def after_score(
@@ -50,8 +51,8 @@ def after_score(
     bounds = (
         _exposure(case, entry, segment, trail),
         affordable,
-        _Bound(band.limit_fen, Code.BAND_LIMIT),
-        _Bound(entry.limit_fen, Code.OFFER_LIMIT),
+        (band.limit_fen, _BAND_LIMIT),
+        (entry.limit_fen, _OFFER_LIMIT),
     )
     amount_fen, binding = _limit(case, bounds, policy, trail)
     if amount_fen == 0:
@@ -60,7 +61,7 @@ def after_score(
     if reason is not None:
         return refer(policy, (reason,), band=band.name)
     return Verdict(
-        outcome=Outcome.APPROVE,
+        outcome=_APPROVE,
         approved_amount_fen=amount_fen,
         reasons=tuple(binding)[:REASONS_MAX],
         trigger=None,
@@ -96,7 +97,7 @@ def _model(
     points, edge = score.points, segment.cut_off_points
     sound = segment.points_min <= points <= segment.points_max and 0.0 <= score.pd <= 1.0
     passed = sound and points >= edge and band is not None
-    values: dict[str, int | float | str | bool | None] = {
+    values: Values = {
         "points": points,
         "cut_off_points": edge,
         "band": band.name if band is not None else None,
@@ -132,31 +133,32 @@ def _affordable(
         debt_fen = known_fen
     if income_fen is None or debt_fen is None:
         relies = segment.income_unknown is Unknown.RELY_ON_OFFER
-        values = {"annual_income_fen": income_fen, "monthly_debt_fen": debt_fen}
-        trail.append(RuleHit("affordability", "skip" if relies else "refer", {**values}))
-        return _Bound(entry.limit_fen, Code.OFFER_LIMIT) if relies else None
+        values: Values = {"annual_income_fen": income_fen, "monthly_debt_fen": debt_fen}
+        trail.append(RuleHit("affordability", "skip" if relies else "refer", values))
+        return (entry.limit_fen, _OFFER_LIMIT) if relies else None
     instalment = room_fen(income_fen, debt_fen, segment.debt_share_max_bps)
     most_fen = principal_fen(instalment, entry.apr_bps, case.app.term_months)
     result = "limit" if most_fen < case.app.requested_amount_fen else "pass"
     trail.append(
         RuleHit("affordability", result, {"room_fen": instalment, "affordable_fen": most_fen})
     )
-    return _Bound(most_fen, Code.AFFORDABILITY)
+    return most_fen, _AFFORDABILITY
 
 
 def _exposure(
     case: Case, entry: WhitelistEntry, segment: SegmentPolicy, trail: list[RuleHit]
 ) -> _Bound:
     """What is left of the person's cap and of the offer after what is already promised."""
-    cap_fen = min(segment.exposure_cap_fen, entry.limit_fen)
-    most_fen = max(0, cap_fen - case.exposure_fen)
+    cap_fen, limit_fen = segment.exposure_cap_fen, entry.limit_fen
+    left_fen = (limit_fen if limit_fen < cap_fen else cap_fen) - case.exposure_fen
+    most_fen = left_fen if left_fen > 0 else 0
     result = "limit" if most_fen < case.app.requested_amount_fen else "pass"
     trail.append(
         RuleHit("exposure", result, {"exposure_fen": case.exposure_fen, "room_fen": most_fen})
     )
     # With nothing promised yet, a room as small as the offer is the offer's doing.
     bound_by_offer = case.exposure_fen == 0 and most_fen == entry.limit_fen
-    return _Bound(most_fen, Code.OFFER_LIMIT if bound_by_offer else Code.EXPOSURE)
+    return most_fen, _OFFER_LIMIT if bound_by_offer else _EXPOSURE
 
 
 def _limit(
@@ -164,29 +166,25 @@ def _limit(
 ) -> tuple[int, list[Code]]:
     """The amount and the bounds below what was asked, tightest first; 0 is below the minimum."""
     asked_fen = case.app.requested_amount_fen
-    binding = sorted(bound for bound in bounds if bound.amount_fen < asked_fen)
-    amount_fen = asked_fen
-    if binding:
-        least_fen = binding[0].amount_fen
-        amount_fen = least_fen - least_fen % policy.amount_step_fen
-    minimum_fen = policy.terms[case.app.product_code, case.app.segment].amount_min_fen
-    values: dict[str, int | float | str | bool | None] = {
-        "asked_fen": asked_fen,
-        "amount_fen": amount_fen,
-    }
-    if amount_fen < minimum_fen:
-        trail.append(RuleHit("limit", "refer", values))
-        amount_fen = 0
-    else:
-        trail.append(RuleHit("limit", "limit" if binding else "pass", values))
-    return amount_fen, list(dict.fromkeys(bound.reason for bound in binding))
+    binding = [bound for bound in bounds if bound[0] < asked_fen]
+    if not binding:
+        # What was asked has passed the caps, minimum included, before the score.
+        trail.append(RuleHit("limit", "pass", {"asked_fen": asked_fen, "amount_fen": asked_fen}))
+        return asked_fen, []
+    binding.sort()
+    least_fen = binding[0][0]
+    amount_fen = least_fen - least_fen % policy.amount_step_fen
+    enough = amount_fen >= policy.terms[case.app.product_code, case.app.segment].amount_min_fen
+    values: Values = {"asked_fen": asked_fen, "amount_fen": amount_fen}
+    trail.append(RuleHit("limit", "limit" if enough else "refer", values))
+    return amount_fen if enough else 0, list(dict.fromkeys([reason for _, reason in binding]))
 
 
 def _price(entry: WhitelistEntry, policy: Policy, trail: list[RuleHit]) -> Code | None:
     """The offer's price: a declared tier, at a rate the tier allows."""
     tier = policy.price_tiers.get(entry.price_tier)
     fits = tier is not None and tier.apr_min_bps <= entry.apr_bps <= tier.apr_max_bps
-    values: dict[str, int | float | str | bool | None] = {
+    values: Values = {
         "price_tier": entry.price_tier,
         "apr_bps": entry.apr_bps,
     }

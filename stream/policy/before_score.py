@@ -12,9 +12,9 @@ from stream.domain.decision import RuleHit
 from stream.domain.reasons import ReasonCode as Code
 from stream.domain.whitelist import Conclusion
 from stream.limits import CLOCK_SKEW_MS_MAX
-from stream.policy.model import KnockOutRule, Policy, SegmentPolicy, Value
+from stream.policy.model import KnockOut, Policy, SegmentPolicy
 from stream.policy.moments import moment_ms
-from stream.policy.verdict import Case, Verdict, refer
+from stream.policy.verdict import Case, Values, Verdict, refer
 
 _CONSENT_GIVEN = RuleHit("consent", "pass", {"automated_decision": True})
 _NOT_HALTED = RuleHit("halt", "pass", {"halted": False})
@@ -25,6 +25,7 @@ _STATUS_REASON = {
     BureauStatus.STALE: Code.BUREAU_STALE,
     BureauStatus.UNAUTHORISED: Code.BUREAU_UNAUTHORISED,
 }
+_PREAPPROVED = Conclusion.PREAPPROVED
 _WITH_FILE = (BureauStatus.HIT, BureauStatus.THIN_FILE)
 
 
@@ -54,11 +55,11 @@ def _consent(case: Case, trail: list[RuleHit]) -> Code | None:
         return Code.CONSENT_MISSING
     trail.append(_CONSENT_GIVEN)
     signed_ms, expires_ms = moment_ms(given.signed_at), moment_ms(given.expires_at)
-    values = {"signed_at": given.signed_at, "expires_at": given.expires_at}
+    values: Values = {"signed_at": given.signed_at, "expires_at": given.expires_at}
     if signed_ms is None or expires_ms is None or not signed_ms <= case.now_ms < expires_ms:
         trail.append(RuleHit("authorisation", "refer", {**values, "now_ms": case.now_ms}))
         return Code.CONSENT_EXPIRED
-    trail.append(RuleHit("authorisation", "pass", {**values}))
+    trail.append(RuleHit("authorisation", "pass", values))
     return None
 
 
@@ -105,7 +106,7 @@ def _caps(case: Case, policy: Policy, trail: list[RuleHit]) -> list[Code]:
         reasons.append(Code.TERM_OUTSIDE)
     if app.loan_purpose in policy.barred_purposes:
         reasons.append(Code.PURPOSE_BARRED)
-    values: dict[str, int | float | str | bool | None] = {
+    values: Values = {
         "asked_fen": asked_fen,
         "cap_fen": terms.amount_max_fen,
         "term_months": term,
@@ -135,13 +136,13 @@ def _offer(case: Case, trail: list[RuleHit]) -> Code | None:
         or (app.offer_id is not None and app.offer_id != entry.offer_id)
     ):
         reason = Code.OFFER_MISMATCH
-    elif entry.conclusion is not Conclusion.PREAPPROVED:
+    elif entry.conclusion is not _PREAPPROVED:
         reason = Code.OFFER_SUSPENDED
     else:
         from_ms, to_ms = moment_ms(entry.valid_from), moment_ms(entry.valid_to)
         if from_ms is None or to_ms is None or not from_ms <= case.now_ms < to_ms:
             reason = Code.OFFER_NOT_VALID
-    values: dict[str, int | float | str | bool | None] = {
+    values: Values = {
         "offer_id": entry.offer_id,
         "list_version": entry.list_version,
         "valid_to": entry.valid_to,
@@ -159,8 +160,8 @@ def _bureau(case: Case, policy: Policy, trail: list[RuleHit]) -> Code | None:
         trail.append(RuleHit("bureau", "skip" if accepted else "refer", {"status": None}))
         return None if accepted else Code.BUREAU_MISSING
     reason = _bureau_fault(case, policy, segment)
-    values: dict[str, int | float | str | bool | None] = {
-        "status": bureau.status.value,
+    values: Values = {
+        "status": bureau.status,
         "as_of": bureau.as_of,
         "scope": bureau.scope,
     }
@@ -193,20 +194,22 @@ def _bureau_fault(case: Case, policy: Policy, segment: SegmentPolicy) -> Code | 
     return None if fresh else Code.BUREAU_STALE
 
 
-def _knock_outs(case: Case, policy: Policy, trail: list[RuleHit]) -> list[KnockOutRule]:
+def _knock_outs(case: Case, policy: Policy, trail: list[RuleHit]) -> list[KnockOut]:
     """Every knock-out that is met, in the order of the policy, with what each saw."""
     bureau, declared = case.bureau, case.app.declared
     has_file = bureau is not None and bureau.status in _WITH_FILE
-    met: list[KnockOutRule] = []
-    seen: dict[str, int | float | str | bool | None] = {}
-    for rule in policy.knock_outs[case.app.segment]:
-        if rule.of_bureau and not has_file:
+    met: list[KnockOut] = []
+    seen: Values = {}
+    for of_bureau, read, hits, edge, when_missing, feature, rule in policy.knock_outs[
+        case.app.segment
+    ]:
+        if of_bureau and not has_file:
             continue
-        value: Value = rule.read(bureau if rule.of_bureau else declared)
-        if rule.refers_when_missing if value is None else rule.hits(value, rule.value):
-            trail.append(RuleHit(rule.id, "refer", {rule.feature: value, "edge": rule.value}))
+        value = read(bureau if of_bureau else declared)
+        if when_missing if value is None else hits(value, edge):
+            trail.append(RuleHit(rule.id, "refer", {feature: value, "edge": edge}))
             met.append(rule)
         else:
-            seen[rule.feature] = value
+            seen[feature] = value
     trail.append(RuleHit("knock_outs", "refer" if met else "pass", seen))
     return met

@@ -175,17 +175,8 @@ def _knock_outs(file: PolicyFile, segment: Segment) -> tuple[KnockOutRule, ...]:
 def _rule(rule: KnockOut) -> KnockOutRule:
     source, _, field = rule.feature.partition(".")
     read: Callable[[object], Value] = operator.attrgetter(field)
-    return KnockOutRule(
-        id=rule.id,
-        feature=rule.feature,
-        of_bureau=source == "bureau",
-        read=read,
-        hits=_COMPARE[rule.op],
-        value=rule.value,
-        reason=rule.reason,
-        overridable=rule.overridable,
-        refers_when_missing=rule.when_missing is Missing.REFER,
-    )
+    hits, refers = _COMPARE[rule.op], rule.when_missing is Missing.REFER
+    return source == "bureau", read, hits, rule.value, refers, rule.feature, rule
 
 
 def _routes(file: PolicyFile) -> dict[ReasonCode, Route]:

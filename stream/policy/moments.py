@@ -10,7 +10,7 @@ _ANY_DAY = "2000-01-01"
 _DAY_LENGTH = len(_ANY_DAY)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _day_ms(day: str) -> int | None:
     """Start of the day in UTC, or None when it is no day."""
     return _read(f"{day}T00:00:00Z")
@@ -30,6 +30,7 @@ def _read(instant: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=65_536)
 def moment_ms(instant: str) -> int | None:
     """Epoch milliseconds, or None when unreadable: the caller treats that as not in force."""
     day_ms = _day_ms(instant[:_DAY_LENGTH])

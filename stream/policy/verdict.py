@@ -15,6 +15,9 @@ from stream.domain.whitelist import WhitelistEntry
 from stream.limits import REASONS_MAX
 from stream.policy.model import Policy
 
+Values = dict[str, int | float | str | bool | None]
+"""What a rule saw, for the trail."""
+
 
 class Case(NamedTuple):
     """Everything known of one application when its rules run; `now_ms` is the only clock."""
