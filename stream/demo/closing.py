@@ -52,7 +52,7 @@ def closing_table(found: Reconciliation) -> Table:
     title = "It adds up" if found.adds_up else "It does not add up"
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 1))
     table.add_column("", width=1)
-    table.add_column("Closing count"
+    table.add_column("Closing count")
     table.add_column("Records", justify="right")
     table.add_column("", style="dim")
     for line in closing_lines(found):
