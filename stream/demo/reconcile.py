@@ -23,7 +23,7 @@ from msgspec import Struct, json
 
 from stream.codec.application_v1 import check_envelope, content_sha256, decode_application
 from stream.codec.decision_v1 import decode_decision
-from stream.domain.decision import Outcome
+from stream.domain.decision import Decision, Outcome
 from stream.domain.outcome import LoanOutcome, OutcomeEvent
 from stream.errors import BrokerError, PoisonError
 
@@ -169,6 +169,12 @@ def _decisions(bootstrap: str, since: Offsets) -> tuple[Counter[str], set[str]]:
     return found, approved
 
 
+def read_decisions(bootstrap: str, since: Offsets | None = None) -> Iterator[Decision]:
+    """Every committed decision from `since` on."""
+    for message in read(bootstrap, DECISIONS, since or {}):
+        yield decode_decision(message.value)
+
+
 def _dead_letters(bootstrap: str, since: Offsets) -> dict[str, int]:
     found: Counter[str] = Counter()
     for message in read(bootstrap, DEAD_LETTERS, since):
@@ -223,7 +229,9 @@ def read(
 
 
 def _found(message: Message) -> Found:
-    headers = [(name, _bytes(value)) for name, value in message.headers() or []]
+    pairs = message.headers() or []
+    assert isinstance(pairs, list)
+    headers = [(name, _bytes(value)) for name, value in pairs]
     partition, offset = message.partition(), message.offset()
     assert partition is not None
     assert offset is not None

@@ -151,7 +151,7 @@ def _figures(state: DemoState) -> RenderableType:
 
 
 def _channels(state: DemoState) -> RenderableType:
-    table = Table(box=None, expand=True, padding=(0, 1), header_style=QUIET)
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style=QUIET)
     table.add_column("Channel", no_wrap=True, min_width=16)
     for label in ("sent", "decided", "approved", "referred"):
         table.add_column(label, justify="right")
@@ -191,7 +191,7 @@ def _cell(cell: Tallied) -> Text:
 
 
 def _reasons(state: DemoState) -> RenderableType:
-    table = Table(box=None, expand=True, padding=(0, 1), header_style=QUIET)
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style=QUIET)
     table.add_column("Why referred, first reason", ratio=1, no_wrap=True)
     table.add_column("", width=8)
     table.add_column("count", justify="right", width=6)
@@ -216,7 +216,7 @@ def _funnel(state: DemoState) -> RenderableType:
     counts = Counts()
     for more in state.funnel.values():
         counts = counts.plus(more)
-    table = Table(box=None, expand=True, padding=(0, 1), header_style=QUIET)
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style=QUIET)
     table.add_column("Funnel", width=13, no_wrap=True)
     table.add_column("", ratio=1)
     table.add_column("count", justify="right", width=7)
@@ -230,7 +230,7 @@ def _funnel(state: DemoState) -> RenderableType:
 
 
 def _dead_letters(state: DemoState) -> Text:
-    line = Text.assemble((" Dead letters ", QUIET), (f"{state.dead_letters.total():,}", "bold"))
+    line = Text.assemble(("Dead letters ", QUIET), (f"{state.dead_letters.total():,}", "bold"))
     for reason, count in state.dead_letters.most_common():
         line.append(f"   {reason} ", QUIET).append(f"{count:,}")
     return line
