@@ -90,7 +90,7 @@ class Pipeline:
         views: Views,
         drafts: Mapping[int, Draft],
         now_ms: int,
-        mark: Callable[[str], None] = lambda stage: None,
+        mark: Callable[[str], None] = lambda _stage: None,
     ) -> Batch:
         """Take records to outputs; `mark` is called at the end of each stage with its name."""
         batch = Batch(records)

@@ -22,7 +22,7 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
+    headers: Sequence[tuple[str, str | bytes | None]]
     timestamp_ms: int
 
 

@@ -50,7 +50,7 @@ def content_sha256(application: Application) -> str:
 
 
 def check_envelope(
-    application: Application, key: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+    application: Application, key: bytes | None, headers: Sequence[tuple[str, str | bytes | None]]
 ) -> None:
     """PoisonError when key or schema version header do not belong to the application."""
     if key != application.applicant_token.encode():

@@ -1,0 +1,135 @@
+"""The verbs of `tenminute`, wired to what does the work.
+
+Heavy parts are imported when their verb runs, so `--help` answers at once and
+an engine needs neither the training nor the demo extra.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stream import __version__
+from stream.config import load_settings
+from stream.disbursement.cli import disburse
+from stream.errors import ConfigError
+from stream.loop.cli import loop
+from stream.ops.doctor import doctor
+from stream.ops.explain import explain
+from stream.ops.publish import publish
+from stream.ops.tail import tail
+from stream.ops.topics_cli import topics_app
+from stream.policy.cli import app as policy_app
+
+EXIT_CODES = "Exit codes: 0 ok, 1 failed or drift, 2 configuration, 3 broker, 4 model."
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=f"The ten-minute loan: a real-time credit decision engine on Kafka. {EXIT_CODES}",
+)
+Config = Annotated[Path | None, typer.Option(help="Settings file, such as tenminute.toml.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Hold the options of the command itself."""
+    del version
+
+
+@app.command(epilog="Example: tenminute engine --config tenminute.toml --workers 2")
+def engine(
+    config: Config = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")] = None,
+) -> None:
+    """Decide applications: one keeper and N workers; metrics and probes on one port."""
+    from stream.edge.supervisor import Supervisor
+
+    settings = load_settings(config, workers=workers, bootstrap=bootstrap)
+    raise typer.Exit(Supervisor(settings, config).run())
+
+
+@app.command(epilog="Example: tenminute keeper --config tenminute.toml")
+def keeper(config: Config = None) -> None:
+    """Feed the whitelist and bureau store of this host (started by `engine`)."""
+    from stream.edge.processes import run_keeper
+
+    run_keeper(load_settings(config))
+
+
+@app.command(epilog="Example: tenminute worker 0 --config tenminute.toml")
+def worker(index: int, config: Config = None) -> None:
+    """Run one deciding worker (started by `engine`)."""
+    from stream.edge.processes import run_worker
+
+    run_worker(load_settings(config), index)
+
+
+def _extra(module: str, name: str, extra: str) -> Any:  # noqa: ANN401
+    """A verb that needs an extra, or one clear line on how to install it."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"this verb needs the package {error.name}",
+            fix=f"pip install 'ten-minute-loan[{extra}]'",
+        ) from None
+
+
+@app.command(epilog="Example: tenminute demo --rate max --json")
+def demo(
+    rate: Annotated[str, typer.Option(help="Applications a second, or max.")] = "400",
+    data: Annotated[
+        Path | None, typer.Option(help="sba_full.csv.gz: replay real farmers and merchants.")
+    ] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="Use this Kafka instead of starting one.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    json_output: Annotated[bool, typer.Option("--json", help="Closing figures as JSON.")] = False,
+) -> None:
+    """Watch 10,000 real applications being decided on a real Kafka, and check the sums."""
+    run = _extra("stream.demo.run", "run_demo", "demo")
+    options = _extra("stream.demo.run", "DemoOptions", "demo")
+    raise typer.Exit(run(options(rate, data, bootstrap, workers, json_output)))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+    epilog="Example: tenminute train --all --data ../data",
+)
+def train(context: typer.Context) -> None:
+    """Train the segment models and write them with manifest, golden rows and card."""
+    command = _extra("stream.lab.cli", "train", "train")
+    typer.run(command) if not context.args else _run(command, context.args)
+
+
+def _run(command: Any, arguments: list[str]) -> None:  # noqa: ANN401
+    trainer = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    trainer.command(name="train")(command)
+    trainer(args=arguments)
+
+
+app.command()(publish)
+app.command()(tail)
+app.command()(explain)
+app.command()(doctor)
+app.command()(disburse)
+app.command()(loop)
+app.add_typer(topics_app, name="topics")
+app.add_typer(policy_app, name="policy")

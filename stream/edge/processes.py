@@ -1,0 +1,100 @@
+"""What runs in each process: a keeper, a worker; built here from settings."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from confluent_kafka import KafkaException, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from stream.config import Settings
+from stream.edge.clients import consumer
+from stream.edge.engine import Worker
+from stream.edge.keeper import Keeper
+from stream.edge.lmdb_store import TOPICS, StoreReader
+from stream.edge.onnx_scorer import load_models
+from stream.edge.signals import stop_event
+from stream.errors import BrokerError, ConfigError
+from stream.limits import STORE_READY_SECONDS_MAX
+from stream.obs.health import HealthFile
+from stream.obs.logs import configure_logs
+from stream.obs.metrics import EngineMetrics
+from stream.pipeline import Pipeline
+from stream.policy.load import load_policy
+
+
+def run_keeper(settings: Settings) -> None:
+    """Keep the store until told to stop."""
+    stop = stop_event()
+    metrics = EngineMetrics(CollectorRegistry())
+    Keeper(settings, metrics, configure_logs("keeper")).run(stop)
+
+
+def run_worker(settings: Settings, index: int) -> None:
+    """Wait for the store, then decide until told to stop."""
+    stop = stop_event()
+    log = configure_logs(f"worker-{index}")
+    metrics = EngineMetrics(CollectorRegistry())
+    policy = load_policy(settings.policy_file)
+    names = sorted({segment.model for segment in policy.segments.values()})
+    scorers = load_models(settings.models_dir, names)
+    metrics.policy_info.labels(policy.policy_id).set(1)
+    for scorer in scorers.values():
+        metrics.model_info.labels(scorer.manifest.model_id, scorer.manifest.version).set(1)
+    store = wait_for_store(settings, index, stop)
+    if store is not None:
+        with store:
+            pipeline = Pipeline(scorers, policy)
+            Worker(settings, index, pipeline, store, metrics, log).run(stop)
+
+
+def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> StoreReader | None:
+    """The store once it holds all that its topics held when this began; None when told to stop."""
+    health = HealthFile(settings.health_dir, f"worker-{index}", os.getpid())
+    targets = topic_ends(settings)
+    deadline = time.monotonic() + STORE_READY_SECONDS_MAX
+    store: StoreReader | None = None
+    while not stop.wait(0.05):
+        health.say("starting", ready=False, detail="waiting for the store")
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"store behind its topics after {STORE_READY_SECONDS_MAX} s",
+                fix="look at the keeper's log",
+            )
+        if store is None:
+            try:
+                store = StoreReader(settings.store_dir)
+            except ConfigError:
+                continue
+        held = store.offsets()
+        with store.reading() as views:
+            fresh = views.fresh_at_ms > 0
+        if fresh and all(held.get(place, 0) >= end for place, end in targets.items()):
+            return store
+    return None
+
+
+def topic_ends(settings: Settings) -> dict[tuple[str, int], int]:
+    """Ends of the store's topics now."""
+    looker = consumer(settings, f"{settings.group_id}-look")
+    try:
+        topics = looker.list_topics(timeout=15).topics
+        missing = [topic for topic in TOPICS if topic not in topics]
+        if missing:
+            raise BrokerError(f"no topic {', '.join(missing)}", fix="run: tenminute topics apply")
+        return {
+            (topic, partition): looker.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=15
+            )[1]
+            for topic in TOPICS
+            for partition in topics[topic].partitions
+        }
+    except KafkaException as error:
+        raise BrokerError(
+            f"no answer from {settings.bootstrap}: {error.args[0].name()}",
+            fix="check that the broker runs and `bootstrap` names it",
+        ) from None
+    finally:
+        looker.close()

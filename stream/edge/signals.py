@@ -1,0 +1,27 @@
+"""When to stop: a signal, or the end of the parent process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+WATCH_PARENT = "TENMINUTE_WATCH_PARENT"
+"""Set for children: their standard input is a pipe that ends when the parent does."""
+
+
+def stop_event() -> threading.Event:
+    """An event set by SIGTERM, SIGINT or, for a child, by its parent's end, however it ended."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    if os.environ.get(WATCH_PARENT) == "1":
+        threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
+    return stop
+
+
+def _wait_for_parent(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()

@@ -1,0 +1,192 @@
+"""`tenminute engine`: one keeper and N workers as processes of their own, watched from here.
+
+The children's metrics are merged and served on one port, with three probes:
+`/startupz` every process has come up once, `/readyz` store caught up and every
+worker holding its partitions with their ledgers, `/livez` every process alive
+and going round its loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from stream.config import Settings
+from stream.edge.signals import WATCH_PARENT, stop_event
+from stream.errors import ConfigError, Exit
+from stream.limits import DRAIN_SECONDS_MAX
+from stream.obs.health import STALLED_SECONDS, read_health
+from stream.obs.logs import configure_logs
+
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+RESTARTS_MAX = 5
+RESTART_WINDOW_SECONDS = 60.0
+"""More than five ends of one process within a minute is a fault a restart does not mend."""
+
+
+class Supervisor:
+    """Starts, watches, restarts and drains the processes of one engine."""
+
+    def __init__(self, settings: Settings, config_file: Path | None) -> None:
+        self._settings = settings
+        self._log: structlog.typing.FilteringBoundLogger = configure_logs("supervisor")
+        self._metrics_dir = settings.state_dir / "metrics"
+        for folder in (self._metrics_dir, settings.health_dir):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        self._environment = {
+            **os.environ,
+            METRICS_DIR: str(self._metrics_dir),
+            WATCH_PARENT: "1",
+            **_as_environment(settings),
+        }
+        self._config = ["--config", str(config_file)] if config_file else []
+        names = ["keeper", *(f"worker-{index}" for index in range(settings.workers))]
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._ends: dict[str, list[float]] = {name: [] for name in names}
+        self._failed: int | None = None
+
+    def run(self) -> int:
+        """Run until a signal or a fault; the exit code of the command."""
+        stop = stop_event()
+        server = self._serve()
+        try:
+            for name in self._ends:
+                self._start(name)
+            self._log.info("engine_started", workers=self._settings.workers)
+            while not stop.wait(0.1) and self._failed is None:
+                self._watch()
+        finally:
+            self._drain()
+            server.shutdown()
+        return Exit.OK if self._failed is None else self._failed
+
+    def report(self) -> dict[str, object]:
+        """What `/readyz` shows of every process."""
+        said = {health.process: health for health in read_health(self._settings.health_dir)}
+        now = time.time()
+        return {
+            name: {
+                "state": said[name].state if name in said else "starting",
+                "ready": name in said and said[name].ready,
+                "progress_seconds_ago": round(now - said[name].progress_at, 1)
+                if name in said
+                else None,
+                "detail": said[name].detail if name in said else "",
+            }
+            for name in self._ends
+        }
+
+    def probe(self, path: str) -> bool | None:
+        """Answer of a probe, None for a path that is none."""
+        said = {health.process: health for health in read_health(self._settings.health_dir)}
+        if path == "/livez":
+            oldest = time.time() - STALLED_SECONDS
+            alive = all(child.poll() is None for child in self._children.values())
+            return alive and all(health.progress_at > oldest for health in said.values())
+        if path == "/startupz":
+            return all(name in said and said[name].state != "starting" for name in self._ends)
+        if path == "/readyz":
+            return all(name in said and said[name].ready for name in self._ends)
+        return None
+
+    def metrics(self) -> bytes:
+        """The merged metrics of all processes, in Prometheus' text format."""
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=str(self._metrics_dir))
+        return generate_latest(registry)
+
+    def _start(self, name: str) -> None:
+        verb = ["keeper"] if name == "keeper" else ["worker", name.removeprefix("worker-")]
+        self._children[name] = subprocess.Popen(
+            [sys.executable, "-m", "stream", *verb, *self._config],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            # A Ctrl-C in the terminal reaches the supervisor alone, which then drains in order.
+            start_new_session=True,
+        )
+
+    def _watch(self) -> None:
+        for name, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            mark_process_dead(child.pid, path=str(self._metrics_dir))
+            now = time.monotonic()
+            recent = [at for at in self._ends[name] if now - at < RESTART_WINDOW_SECONDS]
+            self._ends[name] = [*recent, now]
+            self._log.warning("process_ended", name=name, code=code, recent=len(recent))
+            if code in {Exit.CONFIG, Exit.MODEL} or len(recent) >= RESTARTS_MAX:
+                self._failed = code if code > 0 else Exit.FAILED
+                return
+            self._start(name)
+
+    def _drain(self) -> None:
+        """Workers first, then the keeper; whoever outlasts the bound is killed."""
+        deadline = time.monotonic() + DRAIN_SECONDS_MAX
+        for name in sorted(self._children, reverse=True):
+            self._children[name].terminate()
+        for name, child in self._children.items():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._log.warning("process_killed", name=name)
+                child.kill()
+                child.wait()
+            if child.stdin:
+                child.stdin.close()
+
+    def _serve(self) -> ThreadingHTTPServer:
+        supervisor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/metrics":
+                    self._answer(200, CONTENT_TYPE_LATEST, supervisor.metrics())
+                    return
+                verdict = supervisor.probe(self.path)
+                code = 404 if verdict is None else 200 if verdict else 503
+                body = json.dumps({"ok": bool(verdict), "processes": supervisor.report()})
+                self._answer(code, "application/json", body.encode())
+
+            def _answer(self, code: int, kind: str, body: bytes) -> None:
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Probes and scrapes are not worth a line each."""
+
+        address = (self._settings.metrics_host, self._settings.metrics_port)
+        try:
+            server = ThreadingHTTPServer(address, Handler)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {address[0]}:{address[1]}: {error.strerror}",
+                fix="free the port or set metrics_port",
+            ) from None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._log.info("serving", port=server.server_address[1])
+        return server
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    """Settings the children must share even where they were given on the command line."""
+    shared = settings.model_dump(mode="json")
+    return {
+        f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in shared.items()
+    }

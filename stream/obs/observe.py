@@ -1,0 +1,57 @@
+"""Counting what a batch became, once per batch and only after it has committed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+
+from stream.domain.decision import Outcome
+from stream.domain.instant import to_ms
+from stream.obs.metrics import EngineMetrics
+from stream.pipeline import Batch
+
+
+class Stopwatch:
+    """Seconds per stage of one batch."""
+
+    def __init__(self, metrics: EngineMetrics) -> None:
+        self._metrics = metrics
+        self._started = self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        """End of a stage: its seconds are since the mark before."""
+        now = time.perf_counter()
+        self._metrics.stage_seconds.labels(stage).inc(now - self._last)
+        self._last = now
+
+    def total_ms(self) -> float:
+        """Milliseconds from the start to the last mark."""
+        return round((self._last - self._started) * 1000, 2)
+
+
+def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> None:
+    """Add one committed batch to the metrics."""
+    metrics.commits.labels("committed").inc()
+    metrics.received.inc(batch.received)
+    metrics.batch_records.observe(batch.received)
+    metrics.duplicates.inc(batch.duplicates)
+    for reason, count in Tally(batch.dead_letters).items():
+        metrics.dead_letters.labels(reason).inc(count)
+    decided: Tally[tuple[str, str, str]] = Tally()
+    reasons: Tally[str] = Tally()
+    approved_fen: Tally[str] = Tally()
+    for decision in batch.decisions:
+        decided[decision.outcome, decision.channel, decision.segment] += 1
+        if decision.reasons:
+            reasons[decision.reasons[0].code] += 1
+        if decision.outcome is Outcome.APPROVE:
+            approved_fen[decision.segment] += decision.approved_amount_fen
+        waited_ms = committed_at_ms - to_ms(decision.submitted_at)
+        metrics.latency.labels(decision.channel).observe(max(0, waited_ms) / 1000)
+    for labels, count in decided.items():
+        metrics.decisions.labels(*labels).inc(count)
+    for reason, count in reasons.items():
+        metrics.reasons.labels(reason).inc(count)
+    for segment, fen in approved_fen.items():
+        metrics.approved_fen.labels(segment).inc(fen)
+    metrics.deadline_missed.inc(sum(not decision.deadline_met for decision in batch.decisions))
