@@ -1,0 +1,25 @@
+# One command each; `make` alone lists them. ARGS is handed on: make run ARGS="--rate max"
+.DEFAULT_GOAL := help
+.PHONY: help run test check broker clean
+ARGS ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+run: ## install what is missing, then decide ten thousand real loan applications
+	@sh deploy/setup.sh demo && exec .venv/bin/tenminute demo $(ARGS)
+
+test: ## the whole test suite, on a real Kafka where Java and Maven are installed
+	@sh deploy/setup.sh test && exec .venv/bin/python -m pytest $(ARGS)
+
+check: ## lint, format and types
+	@sh deploy/setup.sh test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+broker: ## a real Kafka on 127.0.0.1:9092 until Ctrl-C; ARGS="FOLDER PORT"
+	@sh deploy/setup.sh demo && exec .venv/bin/python -m stream.broker $(ARGS)
+
+clean: ## remove the virtual environment, caches and the demo's state
+	rm -rf .venv .tenminute .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist
