@@ -31,7 +31,7 @@ find_python() {
 # Tell whether the machine has a Java that Kafka 4 runs on.
 has_java() {
     java=java
-    [ ! -x "${JAVA_HOME:-}/bin/java" ] || java=$JAVA_HOME/bin/java
+    [ ! -x "${JAVA_HOME:=}/bin/java" ] || java=$JAVA_HOME/bin/java
     version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
     [ "${version:-0}" -ge 17 ]
 }
