@@ -7,11 +7,13 @@ import sys
 from rich.console import Console
 
 from stream.cli import app
+from stream.edge.signals import follow_parent
 from stream.errors import FatalError
 
 
 def main() -> None:
     """Run the command; a fault is one line on standard error and an exit code."""
+    follow_parent()
     try:
         app()
     except FatalError as error:

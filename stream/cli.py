@@ -16,6 +16,7 @@ from stream import __version__
 from stream.config import load_settings
 from stream.disbursement.cli import disburse
 from stream.errors import ConfigError
+from stream.lab.cli import train
 from stream.loop.cli import loop
 from stream.ops.doctor import doctor
 from stream.ops.explain import explain
@@ -108,23 +109,7 @@ def demo(
     raise typer.Exit(run(options(rate, data, bootstrap, workers, json_output)))
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-    epilog="Example: tenminute train --all --data ../data",
-)
-def train(context: typer.Context) -> None:
-    """Train the segment models and write them with manifest, golden rows and card."""
-    command = _extra("stream.lab.cli", "train", "train")
-    typer.run(command) if not context.args else _run(command, context.args)
-
-
-def _run(command: Any, arguments: list[str]) -> None:  # noqa: ANN401
-    trainer = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    trainer.command(name="train")(command)
-    trainer(args=arguments)
-
-
+app.command()(train)
 app.command()(publish)
 app.command()(tail)
 app.command()(explain)

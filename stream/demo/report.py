@@ -43,9 +43,9 @@ def render_report(data: ReportData) -> str:
 def _figures(data: ReportData) -> list[tuple[str, str]]:
     paid = data.reconciliation.paid
     return [
-        ("applications decided", f"{data.decided:,}"),
+        ("decided", f"{data.decided:,}"),
         ("approved", _share(data.approved, data.decided)),
-        ("referred to a person", _share(data.decided - data.approved, data.decided)),
+        ("referred", _share(data.decided - data.approved, data.decided)),
         ("median decision", f"{data.quantile_ms(0.5):,} ms"),
         ("99th percentile", f"{data.quantile_ms(0.99):,} ms"),
         ("paid", "not run" if paid is None else f"{paid:,}"),

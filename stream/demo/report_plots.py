@@ -30,7 +30,7 @@ VARIABLES = {
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tenminute",
-    "font.size": 10,
+    "font.size": 12,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": GRID,
@@ -56,10 +56,10 @@ _COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
 def plots(data: ReportData) -> dict[str, str]:
     """The SVG of each plot by name."""
     return {
-        "scores": _svg("scores", 5.2, lambda figure: _scores(figure, data)),
-        "families": _svg("families", 3.6, lambda figure: _families(_axes(figure), data)),
-        "latency": _svg("latency", 3.2, lambda figure: _latency(_axes(figure), data)),
-        "funnel": _svg("funnel", 2.8, lambda figure: _funnel(_axes(figure), data)),
+        "scores": _svg("scores", 5.8, lambda figure: _scores(figure, data)),
+        "families": _svg("families", 3.9, lambda figure: _families(_axes(figure), data)),
+        "latency": _svg("latency", 3.4, lambda figure: _latency(_axes(figure), data)),
+        "funnel": _svg("funnel", 3.1, lambda figure: _funnel(_axes(figure), data)),
     }
 
 
@@ -99,25 +99,26 @@ def _scores(figure: Figure, data: ReportData) -> None:
             [approved, referred], bins=edges, stacked=True, color=[APPROVE, REFER],
             label=["approved", "referred"], rwidth=0.9,
         )  # fmt: skip
-        pane.set_title(f"{segment.value.capitalize()}s", loc="left", fontsize=10)
+        pane.set_title(f"{segment.value.capitalize()}s", loc="left", fontsize=12)
         pane.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         pane.yaxis.set_major_formatter(_COUNT)
+        pane.set_ylim(top=max(1.0, pane.get_ylim()[1]) * 1.35)
         cut_off = data.run.cut_off_points.get(segment.value)
         if cut_off is not None:
             _mark(pane, cut_off, f"cut-off {cut_off}")
     panes[0].legend(
-        frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0),
+        frameon=False, fontsize=11, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0),
         borderaxespad=0.2,
     )  # fmt: skip
     panes[-1].set_xlabel("score (points)")
     panes[len(panes) // 2].set_ylabel("applications")
 
 
-def _mark(pane: Axes, at: float, label: str, height: float = 0.92) -> None:
+def _mark(pane: Axes, at: float, label: str, height: float = 0.98) -> None:
     pane.axvline(at, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
     pane.annotate(
         label, (at, height), xycoords=("data", "axes fraction"), xytext=(4, 0),
-        textcoords="offset points", fontsize=9, va="top",
+        textcoords="offset points", fontsize=11, va="top",
     )  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def _families(axes: Axes, data: ReportData) -> None:
     for place, name in enumerate(shown):
         _value(axes, totals[name], place, f"{totals[name]:,}")
     _plain_bars(axes, max(totals.values(), default=1))
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=11, loc="lower right")
     axes.set_xlabel("decisions, by family of the first reason")
 
 
@@ -152,7 +153,7 @@ def _latency(axes: Axes, data: ReportData) -> None:
     for quantile, name, height in ((0.5, "p50", 0.99), (0.99, "p99", 0.89)):
         at = data.quantile_ms(quantile)
         _mark(axes, at, f"{name} {at:,} ms", height)
-    axes.set_xlabel("milliseconds from submitted to decided (logarithmic)")
+    axes.set_xlabel("ms from submitted to decided (logarithmic)")
     axes.set_ylabel("decisions")
 
 
@@ -165,22 +166,22 @@ def _funnel(axes: Axes, data: ReportData) -> None:
     axes.barh(STAGES, counts, color=ACCENT, height=0.62)
     for place, count in zip(places, counts, strict=True):
         share = f"{100 * count / counts.submitted:.1f} %" if counts.submitted else "–"
-        _value(axes, count, place, f"{count:,}  {share}")
+        _value(axes, count, place, f"{count:,} · {share}")
     axes.invert_yaxis()
     _plain_bars(axes, max(1, counts.submitted))
-    axes.set_xlabel("applications, and their share of those submitted")
+    axes.set_xlabel("applications · share of those submitted")
 
 
 def _value(axes: Axes, at: float, place: int, label: str) -> None:
     axes.annotate(
-        label, (at, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
+        label, (at, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=11
     )
 
 
 def _plain_bars(axes: Axes, longest: int) -> None:
     """Labelled bars need no axis of values, only room for the labels."""
     axes.grid(visible=False)
-    axes.set_xlim(0, longest * 1.3)
+    axes.set_xlim(0, longest * 1.45)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", labelcolor=INK)

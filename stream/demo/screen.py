@@ -66,9 +66,14 @@ class Screen:
         trace: TracebackType | None,
     ) -> None:
         """Draw the last state and give the terminal back."""
+        self.close()
+
+    def close(self) -> None:
+        """Draw the last state and give the terminal back; a second time changes nothing."""
         self.refresh(now=True)
         if self._live is not None:
             self._live.stop()
+            self._live = None
 
 
 def plain_line(state: DemoState) -> str:

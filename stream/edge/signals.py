@@ -12,16 +12,20 @@ WATCH_PARENT = "TENMINUTE_WATCH_PARENT"
 
 
 def stop_event() -> threading.Event:
-    """An event set by SIGTERM, SIGINT or, for a child, by its parent's end, however it ended."""
+    """An event set by SIGTERM or SIGINT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    if os.environ.get(WATCH_PARENT) == "1":
-        threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     return stop
 
 
-def _wait_for_parent(stop: threading.Event) -> None:
+def follow_parent() -> None:
+    """Send this process SIGTERM once its parent has ended, however it ended."""
+    if os.environ.get(WATCH_PARENT) == "1":
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    stop.set()
+    os.kill(os.getpid(), signal.SIGTERM)

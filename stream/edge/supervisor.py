@@ -104,7 +104,7 @@ class Supervisor:
     def metrics(self) -> bytes:
         """The merged metrics of all processes, in Prometheus' text format."""
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=str(self._metrics_dir))
+        MultiProcessCollector(registry, path=str(self._metrics_dir))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
     def _start(self, name: str) -> None:
@@ -122,7 +122,7 @@ class Supervisor:
             code = child.poll()
             if code is None:
                 continue
-            mark_process_dead(child.pid, path=str(self._metrics_dir))
+            mark_process_dead(child.pid, path=str(self._metrics_dir))  # type: ignore[no-untyped-call]
             now = time.monotonic()
             recent = [at for at in self._ends[name] if now - at < RESTART_WINDOW_SECONDS]
             self._ends[name] = [*recent, now]

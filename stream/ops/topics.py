@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic, OffsetSpec
 from kafka.errors import KafkaError
 
 from stream.errors import BrokerError, ConfigError
@@ -95,6 +96,7 @@ def apply(bootstrap: str, *, partitions: int, replication: int) -> list[Change]:
                 for topic in missing
             ]
             admin.create_topics(new, timeout_ms=ANSWER_MS_MAX, wait_for_metadata=True)
+            _await_leaders(admin, missing, partitions)
         drifted = {drift.topic for drift in drifts if drift.what != "missing"}
         again = [topic for topic in TOPICS if topic.name in drifted]
         if again:
@@ -114,6 +116,25 @@ def diff(bootstrap: str, *, partitions: int) -> list[Drift]:
     """Every difference between declaration and broker; empty when there is none."""
     with _admin(bootstrap) as admin:
         return _drifts(admin, set(admin.list_topics()), partitions)
+
+
+def _await_leaders(admin: Any, created: list[Topic], partitions: int) -> None:  # noqa: ANN401
+    """Wait until every new partition's leader answers; metadata names it a moment before."""
+    places = {
+        TopicPartition(topic.name, number): OffsetSpec.LATEST
+        for topic in created
+        for number in range(partitions_of(topic, partitions))
+    }
+    deadline = time.monotonic() + ANSWER_MS_MAX / 1000
+    while True:
+        try:
+            admin.list_partition_offsets(places)
+        except KafkaError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _configs(topic: Topic, replication: int) -> dict[str, str]:

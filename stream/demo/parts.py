@@ -1,0 +1,125 @@
+"""The processes of the demo: started together, ended together, none left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stream.config import Settings
+from stream.edge.signals import WATCH_PARENT
+from stream.errors import BrokerError, FatalError
+
+END_SECONDS_MAX = 12.0
+"""An engine drains within 10 s; two more and the process is killed."""
+
+LOG_TAIL_LINES = 3
+
+
+class Parts:
+    """Child processes of `tenminute`, each logging to a file of its own."""
+
+    def __init__(self, settings: Settings, log_dir: Path) -> None:
+        """Hand `settings` to every child through its environment."""
+        log_dir.mkdir(parents=True, exist_ok=True)
+        self._log_dir = log_dir
+        shared = settings.model_dump(mode="json")
+        self._environment = {
+            **os.environ,
+            WATCH_PARENT: "1",
+            **{
+                f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+                for name, value in shared.items()
+            },
+        }
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `tenminute NAME ARGUMENTS`."""
+        with (self._log_dir / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-m", "stream", name, *arguments],
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # A Ctrl-C reaches the demo alone, which then ends the parts in order.
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """FatalError with the last lines of its log when a part has ended by itself."""
+        for name, part in self._running.items():
+            if part.poll() is not None:
+                raise FatalError(
+                    f"{name} ended with {part.returncode}: {self._last_words(name)}",
+                    fix=f"read {self._log_dir / name}.log",
+                )
+
+    def stop(self) -> None:
+        """End every part, the last started first."""
+        for part in reversed(self._running.values()):
+            part.terminate()
+        deadline = time.monotonic() + END_SECONDS_MAX
+        for part in self._running.values():
+            try:
+                part.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                part.kill()
+                part.wait()
+            if part.stdin:
+                part.stdin.close()
+        self._running.clear()
+
+    def _last_words(self, name: str) -> str:
+        lines = (self._log_dir / f"{name}.log").read_text(errors="replace").splitlines()
+        return " | ".join(lines[-LOG_TAIL_LINES:])
+
+    def __enter__(self) -> Self:
+        """Hand out the parts, none started."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End whatever runs."""
+        self.stop()
+
+
+def get(settings: Settings, path: str) -> tuple[int, bytes]:
+    """Status and body of one of the engine's pages; 0 while nothing listens."""
+    url = f"http://{settings.metrics_host}:{settings.metrics_port}{path}"
+    try:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:
+            return int(answer.status), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def counter(page: bytes, name: str) -> int:
+    """Sum of a counter over its labels on a metrics page."""
+    lines = page.decode().splitlines()
+    own = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return int(sum(float(line.rsplit(" ", 1)[1]) for line in own))
+
+
+def await_ready(settings: Settings, parts: Parts, seconds: float) -> None:
+    """Wait until the engine says it is ready; BrokerError when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while get(settings, "/readyz")[0] != 200:
+        parts.check()
+        if time.monotonic() > deadline:
+            raise BrokerError(f"the engine is not ready after {seconds:.0f} s", fix="see its log")
+        time.sleep(0.1)
