@@ -22,12 +22,10 @@ from stream.domain.instant import from_ms
 from stream.domain.reasons import REASONS, ReasonCode
 from stream.policy.model import Policy
 from stream.policy.rules import Case, Score, Verdict
-from stream.ports import FloatMatrix
 from stream.scoring.manifest import Manifest
 from stream.scoring.scorecard import (
     adverse_families,
     contributions,
-    log_odds_of_bad,
     to_pd,
     to_points,
 )
@@ -42,10 +40,9 @@ class Scored(NamedTuple):
     manifest: Manifest
 
     @classmethod
-    def of(cls, outputs: FloatMatrix, manifest: Manifest) -> Scored:
+    def of(cls, outputs: Sequence[float], log_odds: float, manifest: Manifest) -> Scored:
         """Points, pd and ranked families of one row of model outputs."""
-        log_odds = float(log_odds_of_bad(outputs.reshape(1, -1))[0])
-        given = contributions([float(value) for value in outputs], manifest)
+        given = contributions(outputs, manifest)
         families = [(each.family, each.centred) for each in adverse_families(given)]
         score = Score(to_points(log_odds, manifest.scaling), to_pd(log_odds), families)
         return cls(score, log_odds, given, manifest)

@@ -8,6 +8,7 @@ ledger drafts are handed in, so the same input gives the same output for ever.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +28,9 @@ from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS
 from stream.policy.model import Policy
 from stream.policy.rules import Case, Verdict, after_score, before_score
 from stream.policy.verdict import refer
-from stream.ports import FloatMatrix, Record, Scorers, Views
+from stream.ports import FloatMatrix, Record, Scorer, Scorers, Views
 from stream.scoring.features import build_row, missing_required
+from stream.scoring.scorecard import log_odds_of_bad
 
 APPLICATIONS = "loan.applications"
 DECISIONS = "disbursement.decisions"
@@ -168,9 +170,10 @@ class Pipeline:
             if not waiting:
                 continue
             matrix = np.array([row.features for row in waiting], dtype=np.float32)
-            for row, outputs in zip(waiting, _outputs(scorer.score, matrix), strict=True):
-                if outputs is not None:
-                    row.scored = Scored.of(outputs, scorer.manifest)
+            outputs, kept = _outputs(scorer, matrix)
+            log_odds = log_odds_of_bad(outputs).tolist()
+            for index, each, total in zip(kept, outputs.tolist(), log_odds, strict=True):
+                waiting[index].scored = Scored.of(each, total, scorer.manifest)
 
     def _decide(
         self, rows: list[Row], drafts: Mapping[int, Draft], now_ms: int, batch: Batch
@@ -215,13 +218,14 @@ def _bury(record: Record, error: PoisonError, now_ms: int, batch: Batch) -> None
     batch.dead_letters.append(error.reason)
 
 
-def _outputs(
-    score: Callable[[FloatMatrix], FloatMatrix], matrix: FloatMatrix
-) -> Sequence[FloatMatrix | None]:
-    """Model outputs by row; when the batch is refused, row by row, None for the refused."""
+def _outputs(scorer: Scorer, matrix: FloatMatrix) -> tuple[FloatMatrix, list[int]]:
+    """Model outputs and the rows they belong to; row by row when the batch is refused."""
     try:
-        return list(score(matrix))
+        return scorer.score(matrix), list(range(len(matrix)))
     except ModelError:
-        if len(matrix) == 1:
-            return [None]
-        return [_outputs(score, matrix[row : row + 1])[0] for row in range(len(matrix))]
+        kept, found = [], [np.empty((0, len(scorer.manifest.outputs)), dtype=np.float32)]
+        for index in range(len(matrix)):
+            with suppress(ModelError):  # a row without a score is referred as such
+                found.append(scorer.score(matrix[index : index + 1]))
+                kept.append(index)
+        return np.concatenate(found), kept

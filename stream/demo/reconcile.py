@@ -6,6 +6,7 @@ found by comparing content, so the sum can fail.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,7 @@ OUTCOMES = "loan.outcomes"
 TOPICS = (APPLICATIONS, DECISIONS, DEAD_LETTERS, OUTCOMES)
 ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.1
 _outcome = json.Decoder(LoanOutcome)
 
 
@@ -212,9 +214,13 @@ def read(
             for number in open_partitions
         ]
         consumer.assign(places)
+        heard_at = time.monotonic()
         while open_partitions:
-            messages = consumer.consume(1_000, timeout=SILENCE_SECONDS_MAX)
-            if not messages:
+            # Waits for the full number or the time-out, so the time-out is short.
+            messages = consumer.consume(1_000, timeout=POLL_SECONDS)
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > SILENCE_SECONDS_MAX:
                 raise BrokerError(f"{topic} fell silent before its end", fix="look at the broker")
             for message in messages:
                 error = message.error()

@@ -15,6 +15,29 @@ from stream.domain.decision import Decision, Outcome
 from stream.domain.instant import to_ms
 
 
+class _Window:
+    """Approvals of one segment, oldest first, with their running total."""
+
+    __slots__ = ("_approvals", "total_fen")
+
+    def __init__(self) -> None:
+        self._approvals: deque[tuple[int, int]] = deque()
+        self.total_fen = 0
+
+    def __len__(self) -> int:
+        return len(self._approvals)
+
+    def add(self, at_ms: int, amount_fen: int) -> None:
+        """Take in one approval."""
+        self._approvals.append((at_ms, amount_fen))
+        self.total_fen += amount_fen
+
+    def forget_before(self, since_ms: int) -> None:
+        """Drop approvals older than `since_ms`."""
+        while self._approvals and self._approvals[0][0] < since_ms:
+            self.total_fen -= self._approvals.popleft()[1]
+
+
 class Ledger:
     """Ids answered and exposure promised in one partition."""
 
@@ -24,7 +47,7 @@ class Ledger:
         """Start empty; `restore` fills it."""
         self._seen: dict[str, str] = {}
         self._exposure_fen: dict[str, int] = {}
-        self._approved: dict[str, deque[tuple[int, int]]] = {}
+        self._approved: dict[str, _Window] = {}
 
     def __len__(self) -> int:
         """How many application ids have been answered."""
@@ -38,8 +61,8 @@ class Ledger:
         if decision.outcome is Outcome.APPROVE:
             token, amount_fen = decision.applicant_token, decision.approved_amount_fen
             self._exposure_fen[token] = self._exposure_fen.get(token, 0) + amount_fen
-            window = self._approved.setdefault(decision.segment, deque())
-            window.append((to_ms(decision.decided_at), amount_fen))
+            window = self._approved.setdefault(decision.segment, _Window())
+            window.add(to_ms(decision.decided_at), amount_fen)
 
     def content_of(self, application_id: str) -> str | None:
         """Content hash of the application already answered under this id, if any."""
@@ -54,9 +77,8 @@ class Ledger:
         window = self._approved.get(segment)
         if window is None:
             return 0, 0
-        while window and window[0][0] < since_ms:
-            window.popleft()
-        return len(window), sum(amount_fen for _, amount_fen in window)
+        window.forget_before(since_ms)
+        return len(window), window.total_fen
 
 
 class Draft:
