@@ -38,6 +38,10 @@ OUTCOMES = "loan.outcomes"
 TOPICS = (APPLICATIONS, DECISIONS, DEAD_LETTERS, OUTCOMES)
 ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 30.0
+RECORDS_AT_ONCE = 1_000
+WAIT_SECONDS = 0.05
+"""Short, because `consume` waits this long whenever fewer records than asked for are left."""
+
 POLL_SECONDS = 0.1
 _outcome = json.Decoder(LoanOutcome)
 
@@ -215,9 +219,9 @@ def read(
         ]
         consumer.assign(places)
         heard_at = time.monotonic()
+        heard_at = time.monotonic()
         while open_partitions:
-            # Waits for the full number or the time-out, so the time-out is short.
-            messages = consumer.consume(1_000, timeout=POLL_SECONDS)
+            messages = consumer.consume(RECORDS_AT_ONCE, timeout=WAIT_SECONDS)
             if messages:
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > SILENCE_SECONDS_MAX:

@@ -14,14 +14,12 @@ import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from loan_records import AT, application_of, decision_of, outcome_of, token
 
 from stream.broker import EmbeddedBroker
 from stream.codec.headers import cloud_event
-from stream.codec.keys import decision_id
 from stream.config import Settings
-from stream.domain.application import Application, Authorization, Channel, Declared, Segment
-from stream.domain.decision import Decision, Outcome, PolicyUsed
-from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.domain.decision import Decision, Outcome
 from stream.edge.clients import producer, transactional_producer
 from stream.errors import BrokerError
 from stream.loop.funnel import Counts
@@ -30,7 +28,6 @@ from stream.loop.worker import run_loop
 
 pytestmark = pytest.mark.broker
 
-AT = "2026-11-24T08:00:00.000Z"
 IN_TIME = "2026-11-24T08:10:00.000Z"
 LATE = "2026-11-24T08:10:00.001Z"
 TOPICS = ("loan.applications", "disbursement.decisions", "loan.outcomes", "loan.funnel")
@@ -46,14 +43,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield Settings(bootstrap=broker.bootstrap, state_dir=folder / "state")
 
 
-def test_a_missing_topic_is_named(settings: Settings) -> None:
-    """Without its topics the worker says which are missing and how to make them."""
+def test_the_funnel_survives_redelivery_restart_and_aborted_decisions(settings: Settings) -> None:
+    """Missing topics are named, aborted decisions are never counted, SIGTERM stops it in 5 s."""
     with pytest.raises(BrokerError, match=r"loan.applications.*tenminute topics apply"):
         run_loop(settings)
-
-
-def test_the_funnel_survives_redelivery_restart_and_aborted_decisions(settings: Settings) -> None:
-    """Counts are right, aborted decisions are never seen, and SIGTERM stops within 5 s."""
     create_topics(settings)
     publish(settings, number=1, paid_at=IN_TIME)
     publish(settings, number=2, paid_at=LATE)
@@ -113,10 +106,6 @@ def await_totals(reader: FunnelReader, expected: Counts) -> None:
     pytest.fail(f"expected {expected}, found {found}")
 
 
-def token(number: int) -> str:
-    return f"a1_{number:032x}"
-
-
 def send(settings: Settings, topic: str, number: int, value: bytes) -> None:
     client = producer(settings)
     client.produce(topic, value, token(number).encode(), headers=HEADERS)
@@ -155,35 +144,3 @@ def publish(
     with transaction(settings, commit=True) as send_decision:
         send_decision(decision)
     send(settings, "loan.applications", number, msgspec.json.encode(application_of(number)))
-
-
-def application_of(number: int) -> Application:
-    authorization = Authorization("authorization-1", "credit", AT, "2027-11-24T08:00:00Z", True)
-    return Application(
-        application_id=f"application-{number}", applicant_token=token(number), channel=Channel.H5,
-        segment=Segment.MERCHANT, product_code="merchant_line", requested_amount_fen=100,
-        currency="CNY", term_months=12, loan_purpose="stock", submitted_at=AT,
-        authorization=authorization, declared=Declared(),
-    )  # fmt: skip
-
-
-def decision_of(number: int, outcome: Outcome = Outcome.APPROVE) -> Decision:
-    return Decision(
-        decision_id=decision_id(f"application-{number}"), application_id=f"application-{number}",
-        applicant_token=token(number), channel=Channel.H5, segment=Segment.MERCHANT,
-        product_code="merchant_line", outcome=outcome, requested_amount_fen=100,
-        approved_amount_fen=100, counter_offer=False, term_months=12, price_tier=None, apr_bps=None,
-        offer_id=None, offer_expires_at=None, reasons=(), referral=None, score_points=None, pd=None,
-        band=None, model=None, policy=PolicyUsed("p", "0"), list_version=None,
-        exposure_before_fen=0, exposure_after_fen=0, application_sha256="0", submitted_at=AT,
-        decided_at=AT, deadline_met=True, synthetic=True,
-    )  # fmt: skip
-
-
-def outcome_of(decision: Decision, at: str) -> LoanOutcome:
-    return LoanOutcome(
-        outcome_id=f"outcome-{decision.application_id}", event=OutcomeEvent.DISBURSED,
-        application_id=decision.application_id, decision_id=decision.decision_id,
-        applicant_token=decision.applicant_token, channel=decision.channel,
-        segment=decision.segment, amount_fen=100, occurred_at=at,
-    )  # fmt: skip
