@@ -61,23 +61,7 @@ def engine(
     from stream.edge.supervisor import Supervisor
 
     settings = load_settings(config, workers=workers, bootstrap=bootstrap)
-    raise typer.Exit(Supervisor(settings, config).run())
-
-
-@app.command(epilog="Example: tenminute keeper --config tenminute.toml")
-def keeper(config: Config = None) -> None:
-    """Feed the whitelist and bureau store of this host (started by `engine`)."""
-    from stream.edge.processes import run_keeper
-
-    run_keeper(load_settings(config))
-
-
-@app.command(epilog="Example: tenminute worker 0 --config tenminute.toml")
-def worker(index: int, config: Config = None) -> None:
-    """Run one deciding worker (started by `engine`)."""
-    from stream.edge.processes import run_worker
-
-    run_worker(load_settings(config), index)
+    raise typer.Exit(Supervisor(settings).run())
 
 
 def _extra(module: str, name: str, extra: str) -> Any:  # noqa: ANN401

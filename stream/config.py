@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,11 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:  # no
         ) from None
     except ValueError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}", fix="mend the file") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give a child process exactly these settings."""
+    return {
+        f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.model_dump(mode="json").items()
+    }

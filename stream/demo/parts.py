@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream.config import Settings
+from stream.config import Settings, as_environment
 from stream.edge.signals import WATCH_PARENT
 from stream.errors import BrokerError, FatalError
 
@@ -30,15 +29,7 @@ class Parts:
         """Hand `settings` to every child through its environment."""
         log_dir.mkdir(parents=True, exist_ok=True)
         self._log_dir = log_dir
-        shared = settings.model_dump(mode="json")
-        self._environment = {
-            **os.environ,
-            WATCH_PARENT: "1",
-            **{
-                f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-                for name, value in shared.items()
-            },
-        }
+        self._environment = {**os.environ, WATCH_PARENT: "1", **as_environment(settings)}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str) -> None:

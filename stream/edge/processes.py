@@ -1,22 +1,27 @@
-"""What runs in each process: a keeper, a worker; built here from settings."""
+"""What runs in each process of an engine: a keeper or a worker, built here from settings.
+
+The supervisor starts them as `python -m stream.edge.processes keeper` and
+`... worker INDEX`, so that a worker loads only what it decides with.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
 from confluent_kafka import KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from stream.config import Settings
+from stream.config import Settings, load_settings
 from stream.edge.clients import consumer
 from stream.edge.engine import Worker
 from stream.edge.keeper import Keeper
 from stream.edge.lmdb_store import TOPICS, StoreReader
 from stream.edge.onnx_scorer import load_models
-from stream.edge.signals import stop_event
-from stream.errors import BrokerError, ConfigError
+from stream.edge.signals import follow_parent, stop_event
+from stream.errors import BrokerError, ConfigError, Exit, FatalError
 from stream.limits import STORE_READY_SECONDS_MAX
 from stream.obs.health import HealthFile
 from stream.obs.logs import configure_logs
@@ -98,3 +103,22 @@ def topic_ends(settings: Settings) -> dict[tuple[str, int], int]:
         ) from None
     finally:
         looker.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the process named; a fault is one line in the log and an exit code."""
+    follow_parent()
+    settings = load_settings()
+    try:
+        if arguments == ["keeper"]:
+            run_keeper(settings)
+        else:
+            run_worker(settings, int(arguments[1]))
+    except FatalError as error:
+        configure_logs(arguments[0]).error("fatal", problem=error.message, fix=error.fix)
+        return error.exit_code
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

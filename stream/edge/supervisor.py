@@ -16,13 +16,12 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from stream.config import Settings
+from stream.config import Settings, as_environment
 from stream.edge.signals import WATCH_PARENT, stop_event
 from stream.errors import ConfigError, Exit
 from stream.limits import DRAIN_SECONDS_MAX
@@ -38,7 +37,7 @@ RESTART_WINDOW_SECONDS = 60.0
 class Supervisor:
     """Starts, watches, restarts and drains the processes of one engine."""
 
-    def __init__(self, settings: Settings, config_file: Path | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._log: structlog.typing.FilteringBoundLogger = configure_logs("supervisor")
         self._metrics_dir = settings.state_dir / "metrics"
@@ -49,9 +48,8 @@ class Supervisor:
             **os.environ,
             METRICS_DIR: str(self._metrics_dir),
             WATCH_PARENT: "1",
-            **_as_environment(settings),
+            **as_environment(settings),
         }
-        self._config = ["--config", str(config_file)] if config_file else []
         names = ["keeper", *(f"worker-{index}" for index in range(settings.workers))]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ends: dict[str, list[float]] = {name: [] for name in names}
@@ -110,7 +108,7 @@ class Supervisor:
     def _start(self, name: str) -> None:
         verb = ["keeper"] if name == "keeper" else ["worker", name.removeprefix("worker-")]
         self._children[name] = subprocess.Popen(
-            [sys.executable, "-m", "stream", *verb, *self._config],
+            [sys.executable, "-m", "stream.edge.processes", *verb],
             env=self._environment,
             stdin=subprocess.PIPE,
             # A Ctrl-C in the terminal reaches the supervisor alone, which then drains in order.
@@ -181,12 +179,3 @@ class Supervisor:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._log.info("serving", port=server.server_address[1])
         return server
-
-
-def _as_environment(settings: Settings) -> dict[str, str]:
-    """Settings the children must share even where they were given on the command line."""
-    shared = settings.model_dump(mode="json")
-    return {
-        f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in shared.items()
-    }

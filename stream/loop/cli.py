@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from stream.config import load_settings
-from stream.loop.worker import run_loop
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 
@@ -18,4 +17,6 @@ def loop(config: Config = None) -> None:
 
     Example: tenminute loop --config tenminute.toml
     """
+    from stream.loop.worker import run_loop
+
     run_loop(load_settings(config))
