@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from stream.demo.reconcile import Reconciliation
 from stream.demo.state import Cell, Tallied
+from stream.domain.application import Channel
 from stream.domain.decision import Decision, Outcome
 from stream.domain.instant import to_ms
 from stream.loop.funnel import Counts
@@ -99,7 +100,8 @@ def _take(data: ReportData, decision: Decision) -> None:
         points.setdefault(segment, []).append(decision.score_points)
     family = FAMILIES[decision.reasons[0].code[0]] if decision.reasons else AS_ASKED
     (data.approved_families if approved else data.referred_families)[family] += 1
-    data.latencies_ms.append(max(1, to_ms(decision.decided_at) - to_ms(decision.submitted_at)))
+    if decision.channel is not Channel.CUSTOMER_MANAGER:  # see DemoState.take
+        data.latencies_ms.append(max(1, to_ms(decision.decided_at) - to_ms(decision.submitted_at)))
     data.policies.add((decision.policy.policy_id, decision.policy.sha256))
     if decision.model is not None:
         model = decision.model

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from stream.domain.application import Channel
 from stream.domain.decision import Decision, Outcome
 from stream.domain.instant import to_ms
 from stream.loop.funnel import Counts
@@ -102,12 +103,18 @@ class DemoState:
         return time.monotonic() - self.started_at
 
     def take(self, decision: Decision, latency_ms: float | None = None) -> None:
-        """Count one decision; its latency is `decided_at` less `submitted_at` unless given."""
+        """Count one decision; its latency is `decided_at` less `submitted_at` unless given.
+
+        A customer manager's tablet sends when it finds a network, minutes after the customer
+        signed: its records tell how late they came, not how fast the engine is.
+        """
         cell = self.cells.setdefault((str(decision.channel), str(decision.segment)), Tallied())
         cell.decided += 1
         cell.approved += decision.outcome is Outcome.APPROVE
         if decision.outcome is Outcome.REFER and decision.reasons:
             self.reasons[decision.reasons[0].code] += 1
+        if decision.channel is Channel.CUSTOMER_MANAGER and latency_ms is None:
+            return
         if latency_ms is None:
             latency_ms = to_ms(decision.decided_at) - to_ms(decision.submitted_at)
         self.latency.add(max(0.0, latency_ms))

@@ -58,6 +58,7 @@ class Keeper:
         self._health.say("starting", ready=False)
         self._store, self._next = self._open()
         self._fresh_checked_at = 0.0
+        self._caught_up = False
 
     def run(self, stop: threading.Event) -> None:
         """Keep the store until `stop` is set."""
@@ -78,8 +79,9 @@ class Keeper:
         fresh_at_ms = None if changes else self._fresh_at_ms()
         if changes or moved or fresh_at_ms is not None:
             self._write(changes, moved, fresh_at_ms)
-        ready = fresh_at_ms is not None or not changes
-        self._health.say("running", ready=ready, detail=f"{sum(self._store.counts().values())}")
+        self._caught_up = self._caught_up or fresh_at_ms is not None
+        held = sum(self._store.counts().values())
+        self._health.say("running", ready=self._caught_up, detail=f"{held} records")
 
     def _write(
         self, changes: list[Change], moved: dict[tuple[str, int], int], fresh_at_ms: int | None
