@@ -42,7 +42,6 @@ RECORDS_AT_ONCE = 1_000
 WAIT_SECONDS = 0.05
 """Short, because `consume` waits this long whenever fewer records than asked for are left."""
 
-POLL_SECONDS = 0.1
 _outcome = json.Decoder(LoanOutcome)
 
 
@@ -218,7 +217,6 @@ def read(
             for number in open_partitions
         ]
         consumer.assign(places)
-        heard_at = time.monotonic()
         heard_at = time.monotonic()
         while open_partitions:
             messages = consumer.consume(RECORDS_AT_ONCE, timeout=WAIT_SECONDS)

@@ -29,7 +29,7 @@ from stream.demo.closing import closing_table
 from stream.demo.loans import load_loans
 from stream.demo.parts import Parts, await_ready
 from stream.demo.publisher import Publisher
-from stream.demo.reconcile import Reconciliation, end_offsets, read_decisions, reconcile
+from stream.demo.reconcile import OUTCOMES, Reconciliation, end_offsets, read_decisions, reconcile
 from stream.demo.report import write_report
 from stream.demo.report_data import RunFacts, gather
 from stream.demo.sba import SbaReplay, load_sba
@@ -197,7 +197,8 @@ def _make_topics(stage: Stage) -> None:
         return
     client = Producer({"bootstrap.servers": settings.bootstrap, "allow.auto.create.topics": True})
     for topic in topics.TOPICS:
-        client.list_topics(topic.name, timeout=10)
+        if topic.name != OUTCOMES:  # no disbursement system runs beside the mock
+            client.list_topics(topic.name, timeout=10)
 
 
 def _cases(stage: Stage, options: DemoOptions) -> tuple[list[LoanCase], SbaReplay | None]:

@@ -37,6 +37,7 @@ class Screen:
             self._live = Live(page(state), console=self.console, auto_refresh=False)
         self._drawn_at = float("-inf")
         self._last_line = ""
+        self._closed = False
 
     def refresh(self, *, now: bool = False) -> None:
         """Draw again if it is time to, or `now`."""
@@ -70,6 +71,9 @@ class Screen:
 
     def close(self) -> None:
         """Draw the last state and give the terminal back; a second time changes nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self.refresh(now=True)
         if self._live is not None:
             self._live.stop()
