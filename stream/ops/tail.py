@@ -22,6 +22,7 @@ from rich.text import Text
 from stream.config import load_settings
 from stream.domain.instant import from_ms, to_ms
 from stream.errors import BrokerError
+from stream.ops.last_run import reachable
 
 TOKEN_SHOWN = 9
 POLL_MS = 500
@@ -152,8 +153,8 @@ def tail(
     """
     settings = load_settings(config, bootstrap=bootstrap)
     console = Console(highlight=False, soft_wrap=True)
-    with suppress(KeyboardInterrupt):
-        for count, record in enumerate(_records(stream, settings.bootstrap, from_start), start=1):
+    with suppress(KeyboardInterrupt), reachable(bootstrap, settings) as servers:
+        for count, record in enumerate(_records(stream, servers, from_start), start=1):
             if as_json:
                 typer.echo(json_of(stream, record))
             else:
