@@ -17,8 +17,20 @@ from rich.text import Text
 from stream.domain.decision import Audit, Outcome, RuleHit
 from stream.domain.reasons import C1_OTHER
 from stream.ops.memo_score import score_part
-from stream.ops.memo_words import instant, lasting, money, percent, since, value_of, words
+from stream.ops.memo_words import (
+    NOT_KNOWN,
+    bare,
+    in_unit,
+    instant,
+    lasting,
+    money,
+    percent,
+    since,
+    value_of,
+    words,
+)
 from stream.ops.tail import short
+from stream.scoring.features import MISSING
 
 WIDTH_MAX = 100
 MARKS = {
@@ -62,7 +74,7 @@ def _headline(audit: Audit) -> RenderableType:
             terms.insert(0, "counter-offer")
         if decision.offer_expires_at:
             terms.append(f"offer stands until {instant(decision.offer_expires_at)}")
-        text.append("\n" + " · ".join(terms))
+        text.append("\n " + " · ".join(terms))
         return text
     text.append(" REFERRED ", style="bold black on yellow")
     if decision.referral is not None:
@@ -70,7 +82,7 @@ def _headline(audit: Audit) -> RenderableType:
         text.append(f", {asked} asked")
         may = "may" if decision.referral.overridable else "may NOT"
         due = instant(decision.referral.due_at)
-        text.append(f"\ndue {due} · a reviewer {may} override · {decision.referral.trigger}")
+        text.append(f"\n due {due} · a reviewer {may} override · since {decision.referral.trigger}")
     return text
 
 
@@ -137,8 +149,8 @@ def _rules(rules: Iterable[RuleHit]) -> RenderableType:
         mark, style = MARKS.get(hit.result, ("?", ""))
         seen = [value_of(name, value) for name, value in hit.values.items()]
         table.add_row(Text(mark, style=style), words(hit.rule), " · ".join(seen))
-    legend = Text("✓ pass   → limits the amount   ✗ refers   – not needed", style="dim")
-    return Group(table, legend)
+    legend = "✓ pass   → limits the amount   ✗ refers   – not needed   (amounts in yuan)"
+    return Group(table, Text(legend, style="dim"))
 
 
 def _sources(audit: Audit) -> RenderableType:
@@ -167,10 +179,14 @@ def _features(features: dict[str, float]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for style in ("dim", "", "dim", ""):
         table.add_column(style=style, justify="left" if style else "right", min_width=12)
-    cells = [cell for name, value in features.items() for cell in (words(name), f"{value:,.6g}")]
+    cells = [part for name, value in features.items() for part in _feature(name, value)]
     for start in range(0, len(cells), 4):
         table.add_row(*cells[start : start + 4])
     return table
+
+
+def _feature(name: str, value: float) -> tuple[str, str]:
+    return bare(name), NOT_KNOWN if value == MISSING else in_unit(name, value)
 
 
 def _origin(audit: Audit) -> RenderableType:
@@ -183,10 +199,10 @@ def _origin(audit: Audit) -> RenderableType:
         model = f"{decision.model.model_id} {decision.model.version}"
         table.add_row("Model", model, decision.model.sha256)
     table.add_row("Policy", decision.policy.policy_id, decision.policy.sha256)
-    table.add_row("Application", "sha256 of its content", decision.application_sha256)
+    table.add_row("Application", "its content", decision.application_sha256)
     if decision.list_version is not None:
         table.add_row("List", f"version {decision.list_version}")
     place = f"partition {audit.source_partition}, offset {audit.source_offset}"
-    table.add_row("Origin", place, "loan.applications")
+    table.add_row("Origin", "loan.applications", place)
     table.add_row("Decision", f"engine {audit.engine_version}", decision.decision_id)
     return table

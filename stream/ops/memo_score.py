@@ -28,8 +28,8 @@ def score_part(audit: Audit) -> RenderableType:
     cut_off = cut_off_of(audit)
     if cut_off is not None:
         above = points - cut_off
-        side = "at or above" if above >= 0 else "below"
-        line.append(f", {abs(above)} {side} the cut-off of {cut_off}", style="not bold")
+        side = f"{abs(above)} {'above' if above > 0 else 'below'}" if above else "exactly at"
+        line.append(f", {side} the cut-off of {cut_off}", style="not bold")
     line.append(f" · pd {pd:.2%}", style="not bold")
     if decision.band:
         line.append(f" · band {words(decision.band)}", style="not bold")
@@ -66,7 +66,7 @@ def _gauge(points: int, cut_off: int) -> Text:
 
 def _families(contributions: tuple[Contribution, ...]) -> Table:
     """Families from the most harmful to the most helpful."""
-    table = Table.grid(padding=(0, 1))
+    table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, max_width=36, overflow="ellipsis")
     table.add_column(no_wrap=True, justify="right")
     table.add_column(no_wrap=True)

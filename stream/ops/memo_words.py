@@ -8,6 +8,7 @@ from stream.domain.instant import from_ms, to_ms
 
 _SPANS_MS = ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
+NOT_KNOWN = "n/a"
 Value = int | float | str | bool | None
 
 
@@ -24,7 +25,7 @@ def percent(bps: int) -> str:
 
 def words(name: str) -> str:
     """A code as words."""
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace(".", " ")
 
 
 def instant(text: str) -> str:
@@ -56,26 +57,28 @@ def lasting(span_ms: int | None) -> str:
 
 def value_of(name: str, value: Value) -> str:
     """One value a rule saw, with its name and in the unit the name says."""
-    return f"{words(_bare(name))} {_in_unit(name, value)}"
+    return f"{bare(name)} {in_unit(name, value)}"
 
 
-def _bare(name: str) -> str:
-    for suffix in ("_fen", "_bps", "_ms"):
+def bare(name: str) -> str:
+    """A name as words, without the unit its value is shown in."""
+    for suffix in _UNITS:
         name = name.removesuffix(suffix)
-    return name
+    return words(name)
 
 
-def _in_unit(name: str, value: Value) -> str:
+def in_unit(name: str, value: Value) -> str:
+    """A value in the unit its name says; models take whole numbers as floats, so those count."""
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "unknown"}[value]
+        return {True: "yes", False: "no", None: NOT_KNOWN}[value]
     if isinstance(value, str):
         return instant(value)
-    if isinstance(value, float):
-        return f"{value:,.6g}"
     if name == "now_ms":
-        return instant(from_ms(value))
+        return instant(from_ms(int(value)))
     unit = next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), None)
-    return unit(value) if unit else f"{value:,}"
+    if unit is not None:
+        return unit(round(value))
+    return f"{int(value):,}" if value == int(value) else f"{value:,.4f}"
 
 
 _UNITS: dict[str, Callable[[int], str]] = {"_fen": money, "_bps": percent, "_ms": lasting}

@@ -63,8 +63,9 @@ def test_a_memo_fits_its_columns_and_names_nobody(audit: Audit, width: int) -> N
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert TOKEN not in text
     assert TOKEN[:9] in text
-    for hash_ in (POLICY.sha256, SHA):
-        assert hash_ in "".join(text.split()) or width < WIDTH_MAX
+    if width == WIDTH_MAX:
+        assert POLICY.sha256 in text
+        assert SHA in text
 
 
 def test_a_counter_offer_says_how_much_and_why_not_all() -> None:
@@ -129,8 +130,10 @@ def test_a_path_that_ended_before_the_model_has_no_score() -> None:
         ("left 9 min", "left_ms", 540_000),
         ("apr 4.35 %", "apr_bps", 435),
         ("halted no", "halted", False),
-        ("status unknown", "status", None),
+        ("status n/a", "status", None),
         ("valid to 2027-01-01", "valid_to", "2027-01-01T00:00:00Z"),
+        ("asked 50,000.00", "asked_fen", 5_000_000.0),
+        ("amount to income 0.4167", "amount_to_income", 5 / 12),
         ("approved count 1,200", "approved_count", 1_200),
     ],
 )
