@@ -18,7 +18,18 @@ from stream.limits import JSON_DEPTH_MAX, RECORD_BYTES_MAX
 _decoder = msgspec.json.Decoder(Application)
 _encoder = msgspec.json.Encoder()
 _AT = re.compile(r" - at `\$\.?(?P<field>[^`]*)`")
-_GUARDED = (b'"requested_amount_fen"', b'"applicant_token"', b'"application_id"', b'"term_months"')
+_NOT_JSON = "not one UTF-8 JSON object"
+_GUARDED = (
+    b'"requested_amount_fen"',
+    b'"applicant_token"',
+    b'"application_id"',
+    b'"term_months"',
+    b'"segment"',
+    b'"automated_decision"',
+    b'"expires_at"',
+    b'"annual_income_fen"',
+    b'"monthly_debt_fen"',
+)
 """Keys whose repetition would let two readers see two different applications."""
 
 
@@ -33,7 +44,7 @@ def decode_application(value: bytes) -> Application:
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise PoisonError("unreadable", "$", "not one UTF-8 JSON object") from None
+        raise PoisonError("unreadable", "$", _NOT_JSON) from None
     _refuse_repeated_keys(value)
     _check_instants(application)
     return application
@@ -80,7 +91,11 @@ def _refuse_deep(value: bytes) -> None:
 
 def _refuse_repeated_keys(value: bytes) -> None:
     if b"\\u" in value:
-        json.loads(value, object_pairs_hook=_unique)
+        try:
+            # Unknown fields hold what the decoder skipped unread: any bytes, numbers of any length.
+            json.loads(value, object_pairs_hook=_unique, parse_int=str)
+        except ValueError:
+            raise PoisonError("unreadable", "$", _NOT_JSON) from None
         return
     for key in _GUARDED:
         if value.count(key) > 1:
