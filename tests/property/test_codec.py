@@ -1,0 +1,119 @@
+"""What holds of the decoder for any bytes at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from builders import application, application_bytes
+from golden.bad_inputs import CANARY
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from stream.codec.application_v1 import (
+    check_envelope,
+    content_sha256,
+    decode_application,
+    encode_application,
+)
+from stream.domain.application import Application
+from stream.errors import PoisonError
+from stream.obs.metrics import DEAD_LETTER_REASONS
+
+SOUND = application_bytes()
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT | st.just(CANARY),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+_FIELDS = st.sampled_from([*application(), "region_code", "offer_id", "decide_by", "synthetic"])
+
+
+def _decoded(value: bytes) -> Application | None:
+    """The application, or None for a PoisonError that keeps its promises; all else escapes."""
+    try:
+        return decode_application(value)
+    except PoisonError as error:
+        poison = error
+    assert poison.reason in DEAD_LETTER_REASONS
+    assert CANARY not in str(poison)
+    assert str(poison).isprintable()
+    return None
+
+
+@given(st.binary(max_size=4_096))
+@example(b'{"x":' * 4_000)
+@example(b"\xff\xfe{\x00}\x00")
+def test_any_bytes_decode_or_are_poison(value: bytes) -> None:
+    """No bytes raise anything but PoisonError."""
+    assert _decoded(value) is None
+
+
+@given(st.integers(0, len(SOUND) - 1), st.integers(0, 8), st.binary(max_size=8))
+@example(SOUND.index(b"{") + 1, 0, b'"\xff":"\\u0061",')
+@example(1, 0, b'"x":' + b"1" * 5_000 + b',"\\u0061":0,')
+def test_damaged_bytes_decode_or_are_poison(at: int, cut: int, put: bytes) -> None:
+    """A sound document with some bytes exchanged raises nothing but PoisonError."""
+    _decoded(SOUND[:at] + put + SOUND[at + cut :])
+
+
+@given(st.dictionaries(_FIELDS, _JSON, min_size=1, max_size=4), st.booleans())
+def test_changed_fields_decode_or_are_poison(changes: dict[str, Any], ascii_only: bool) -> None:
+    """A document with any JSON in its fields raises nothing but PoisonError."""
+    document = {**application(), **changes}
+    _decoded(json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
+
+
+@given(st.dictionaries(_TEXT, _JSON, max_size=5), st.randoms(), st.sampled_from([None, 1, "\t"]))
+def test_content_is_the_same_in_any_spelling(
+    unknown: dict[str, Any], chance: Any, indent: int | str | None
+) -> None:
+    """Key order, spacing and unknown fields never change the content hash."""
+    known = application()
+    unknown = {k: v for k, v in unknown.items() if k not in Application.__struct_fields__}
+    items = [*known.items(), *unknown.items()]
+    chance.shuffle(items)
+    try:
+        value = json.dumps(dict(items), indent=indent, allow_nan=False).encode()
+    except ValueError:  # NaN and infinity are not JSON
+        return
+    expected = content_sha256(decode_application(SOUND))
+    assert expected == content_sha256(decode_application(value))
+
+
+@given(
+    st.integers(1, 10**13),
+    st.integers(1, 480),
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", fullmatch=True).filter(str.isascii),
+    st.none() | st.integers(0, 10**13),
+)
+def test_an_application_survives_its_own_encoding(
+    amount_fen: int, term: int, application_id: str, income_fen: int | None
+) -> None:
+    """What is encoded decodes to the same record and encodes to the same bytes."""
+    app = decode_application(
+        application_bytes(
+            requested_amount_fen=amount_fen,
+            term_months=term,
+            application_id=application_id,
+            declared={"annual_income_fen": "absent" if income_fen is None else income_fen},
+        )
+    )
+    value = encode_application(app)
+    assert app == decode_application(value)
+    assert value == encode_application(decode_application(value))
+
+
+_VALUES = st.none() | st.binary(max_size=40) | _TEXT
+
+
+@given(st.none() | st.binary(max_size=64), st.lists(st.tuples(_TEXT, _VALUES), max_size=6))
+def test_any_made_up_envelope_is_poison(
+    key: bytes | None, headers: list[tuple[str, str | bytes | None]]
+) -> None:
+    """No key and no headers raise anything but PoisonError, and none passes by chance."""
+    app = decode_application(SOUND)
+    with pytest.raises(PoisonError, match=r"^(wrong_key|invalid): (key|header schema_version)"):
+        check_envelope(app, key, headers)
