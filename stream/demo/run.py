@@ -139,6 +139,7 @@ def _stage(options: DemoOptions, state: DemoState, screen: Screen) -> Iterator[S
             group_id=f"tenminute-engine-{run.name}",
         )
         state.broker = why
+        screen.say(f"broker: {why}")
         yield Stage(settings, folder, why, real, run)
 
 

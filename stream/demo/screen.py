@@ -53,6 +53,10 @@ class Screen:
             self._last_line = line
             self.console.print(line, highlight=False, soft_wrap=True)
 
+    def say(self, line: str) -> None:
+        """Put one line above the page."""
+        self.console.print(line, highlight=False, soft_wrap=True)
+
     def __enter__(self) -> Self:
         """Take the terminal."""
         if self._live is not None:
