@@ -1,7 +1,4 @@
-"""Lying here, this file puts `tests/` on the import path: shared cases are plain modules.
-
-It also starts the one real Kafka that all tests marked `broker` share.
-"""
+"""The one real Kafka that all tests marked `broker` share, and what it asks of a machine."""
 
 from __future__ import annotations
 
