@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _SHAPE = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-](0\d|1[0-4]):[0-5]\d)\Z"
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(instant: str) -> int:
     """Epoch milliseconds of an RFC 3339 instant; ValueError when it is none or has no zone."""
     if not _SHAPE.match(instant) or not instant.isascii():
         raise ValueError("not an RFC 3339 instant with a zone, such as 2026-11-24T08:00:00Z")
-    moment = datetime.fromisoformat(instant)
-    return int(moment.timestamp() * 1000)
+    # In whole numbers: a float of seconds times 1000 may fall short of its millisecond.
+    return (datetime.fromisoformat(instant) - _EPOCH) // _MILLISECOND
 
 
 def from_ms(at_ms: int) -> str:
