@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import typer
+from builders import HEADERS, FakeViews
 from prometheus_client import CollectorRegistry
 
 from stream.cli import app
+from stream.config import load_settings
+from stream.demo.loans import load_loans
+from stream.demo.terms import Run
+from stream.domain.instant import to_ms
+from stream.domain.ledger import Draft, Ledger
+from stream.edge.onnx_scorer import load_models
 from stream.obs.metrics import EngineMetrics
+from stream.pipeline import Pipeline
+from stream.policy.load import load_policy
+from stream.ports import Record
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -63,3 +76,36 @@ def test_the_readme_names_every_verb() -> None:
     """The table of verbs is complete."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert set() == VERBS - set(re.findall(r"^\| `tenminute ([a-z]+)` \|", readme, re.MULTILINE))
+
+
+def shown(part: Any, whole: Any) -> bool:
+    """Whether a shortened document says nothing that the whole one does not."""
+    if isinstance(part, dict):
+        return all(key in whole and shown(value, whole[key]) for key, value in part.items())
+    if isinstance(part, list):
+        return len(part) == len(whole) and all(map(shown, part, whole))
+    return bool(part == whole)
+
+
+def test_the_readmes_application_gets_the_readmes_decision() -> None:
+    """What the first screen shows is what the pipeline answers, value for value."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    asked, answered = map(json.loads, re.findall(r"```json\n(.*?)```", readme, re.DOTALL))
+    submitted_ms, now_ms = to_ms(asked["submitted_at"]), to_ms(answered["decided_at"])
+    case = next(
+        case
+        for case in load_loans(Run(now_ms=submitted_ms))
+        if case.application.application_id == asked["application_id"]
+    )
+    assert case.entry is not None
+    assert case.bureau is not None
+    settings = load_settings()
+    policy = load_policy(settings.policy_file)
+    models = {segment.model for segment in policy.segments.values()}
+    pipeline = Pipeline(load_models(settings.models_dir, sorted(models)), policy)
+    value = msgspec.json.encode(case.application)
+    record = Record(0, 0, asked["applicant_token"].encode(), value, HEADERS, submitted_ms)
+    views = FakeViews(case.entry, case.bureau, fresh_at_ms=submitted_ms)
+    batch = pipeline.run([record], views, {0: Draft(Ledger())}, now_ms)
+    assert shown(asked, json.loads(value))
+    assert shown(answered, msgspec.to_builtins(batch.decisions[0]))
