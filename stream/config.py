@@ -12,6 +12,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -91,6 +92,8 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:  # no
         raise ConfigError(
             f"{file or 'environment'}: {faults}", fix="correct the keys named above"
         ) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}", fix="give that variable as JSON") from None
     except ValueError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}", fix="mend the file") from None
 
