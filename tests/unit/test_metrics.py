@@ -1,0 +1,149 @@
+"""Every series exists from the start, no label can name a person, and a batch counts once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from builders import NOW_MS, FakeViews, bureau, entry, record
+from golden.bad_inputs import BAD
+from policy_cases import POLICY
+from prometheus_client import CollectorRegistry, generate_latest
+
+from stream.config import Settings
+from stream.domain.application import Channel, Segment
+from stream.domain.decision import Outcome
+from stream.domain.ledger import Draft, Ledger
+from stream.domain.reasons import ReasonCode
+from stream.edge.onnx_scorer import load_models
+from stream.obs.metrics import (
+    DEAD_LETTER_REASONS,
+    STAGES,
+    STORE_RESULTS,
+    STORE_TOPICS,
+    EngineMetrics,
+)
+from stream.obs.observe import Stopwatch, count_batch
+from stream.pipeline import Batch, Pipeline
+
+CLOSED: dict[str, set[str]] = {
+    "outcome": {each.value for each in Outcome},
+    "channel": {each.value for each in Channel},
+    "segment": {each.value for each in Segment},
+    "stage": set(STAGES),
+    "topic": set(STORE_TOPICS),
+    "result": {*STORE_RESULTS, "committed", "aborted", "fenced", "unknown"},
+    "reason": {*DEAD_LETTER_REASONS, *(code.value for code in ReasonCode)},
+}
+"""Every label name there may be, with every value it may take; `le` is the histograms' own."""
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> EngineMetrics:
+    return EngineMetrics(registry)
+
+
+def _labels(registry: CollectorRegistry) -> set[tuple[str, str]]:
+    samples = [sample for metric in registry.collect() for sample in metric.samples]
+    return {pair for sample in samples for pair in sample.labels.items() if pair[0] != "le"}
+
+
+@pytest.mark.usefixtures("metrics")
+def test_every_label_value_is_there_from_the_start(registry: CollectorRegistry) -> None:
+    """A rate over a series that has not happened yet is 0, not missing."""
+    assert {(name, value) for name, all_ in CLOSED.items() for value in all_} == _labels(registry)
+
+
+@pytest.mark.usefixtures("metrics")
+def test_every_pair_of_decision_labels_is_there(registry: CollectorRegistry) -> None:
+    """Outcome, channel and segment exist in every combination, all at zero."""
+    for outcome in Outcome:
+        for channel in Channel:
+            for segment in Segment:
+                labels = {"outcome": outcome, "channel": channel, "segment": segment}
+                assert registry.get_sample_value("tenminute_decisions_total", labels) == 0
+
+
+@pytest.mark.usefixtures("metrics")
+def test_names_carry_the_prefix_and_base_units(registry: CollectorRegistry) -> None:
+    """One prefix; seconds, records or fen; a help text each."""
+    for metric in registry.collect():
+        assert re.fullmatch(r"tenminute_[a-z_]+", metric.name)
+        assert not metric.name.endswith(("_ms", "_millis", "_yuan", "_percent"))
+        assert metric.documentation
+
+
+def _batch() -> Batch:
+    """An approval, the same again, a late one without an offer, and three dead letters."""
+    models = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
+    good = {"declared": {"annual_income_fen": 20_000_000, "employment_years": 10}}
+    late = {"application_id": "app-00000002", "submitted_at": "2026-11-24T07:00:00Z"}
+    unreadable = next(bad.record for bad in BAD if bad.reason == "unreadable")
+    other = record(term_months=12, **good)
+    records = [record(**good), record(**good), record(**late), unreadable, unreadable, other]
+    views = FakeViews(entry(), bureau(utilisation_pct=10.0))
+    return Pipeline(models, POLICY).run(records, views, {0: Draft(Ledger())}, NOW_MS)
+
+
+def test_a_batch_is_counted_once(registry: CollectorRegistry, metrics: EngineMetrics) -> None:
+    """Received, decided, buried and repeated add up, and nothing else has moved."""
+    count_batch(metrics, _batch(), NOW_MS + 250)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"tenminute_{name}", labels)
+
+    of = {"channel": "mobile_bank", "segment": "consumer"}
+    assert value("applications_received_total") == 6
+    assert value("decisions_total", outcome="approve", **of) == 1
+    assert value("decisions_total", outcome="refer", **of) == 1
+    assert value("decision_reasons_total", reason="T_LATE") == 1
+    assert value("dead_letters_total", reason="unreadable") == 2
+    assert value("dead_letters_total", reason="conflict") == 1
+    assert value("duplicates_total") == 1
+    assert value("approved_fen_total", segment="consumer") == 5_000_000
+    assert value("deadline_missed_total") == 1
+    assert value("transactions_total", result="committed") == 1
+    assert value("transactions_total", result="aborted") == 0
+    assert value("batch_records_sum") == 6
+    assert value("decision_latency_seconds_count", channel="mobile_bank") == 2
+    assert value("decision_latency_seconds_sum", channel="mobile_bank") == 60.25 + 3660.25
+
+
+def test_counting_adds_no_series(registry: CollectorRegistry, metrics: EngineMetrics) -> None:
+    """After a batch the set of label values is still the closed one."""
+    before = _labels(registry)
+    count_batch(metrics, _batch(), NOW_MS)
+    assert before == _labels(registry)
+
+
+def test_a_commit_before_submission_counts_as_no_wait(
+    registry: CollectorRegistry, metrics: EngineMetrics
+) -> None:
+    """A channel's clock running ahead never makes a negative latency."""
+    count_batch(metrics, _batch(), 0)
+    name = "tenminute_decision_latency_seconds_sum"
+    assert registry.get_sample_value(name, {"channel": "mobile_bank"}) == 0
+
+
+def test_stages_share_the_time_of_their_batch(
+    registry: CollectorRegistry, metrics: EngineMetrics
+) -> None:
+    """Seconds per stage add up to what the watch says in all."""
+    watch = Stopwatch(metrics)
+    for stage in STAGES:
+        watch.mark(stage)
+    name = "tenminute_stage_seconds_total"
+    seconds = [registry.get_sample_value(name, {"stage": stage}) or 0 for stage in STAGES]
+    assert sum(seconds) * 1000 == pytest.approx(watch.total_ms(), abs=0.02)
+
+
+def test_the_page_names_no_one(registry: CollectorRegistry, metrics: EngineMetrics) -> None:
+    """No token, application id or decision id is in the text a scraper reads."""
+    count_batch(metrics, _batch(), NOW_MS)
+    page = generate_latest(registry).decode()
+    assert not re.search(r"a[0-9]+_[0-9a-f]{32}|d_[0-9a-f]{32}|app-0", page)
