@@ -119,11 +119,12 @@ class Keeper:
         moved[place] = offset + 1
         key, value = message.key() or b"", message.value()
         if value is None:
-            changes.append((topic, key, None))
+            if key:  # the store holds no empty key that could be taken away
+                changes.append((topic, key, None))
             return
         try:
             record = _DECODERS[topic].decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             record = None
         if record is None or record.applicant_token.encode() != key:
             # What cannot be read must not leave an older offer standing: no entry refers.
