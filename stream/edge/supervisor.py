@@ -25,7 +25,7 @@ from stream.config import Settings, as_environment
 from stream.edge.signals import WATCH_PARENT, stop_event
 from stream.errors import ConfigError, Exit
 from stream.limits import DRAIN_SECONDS_MAX
-from stream.obs.health import STALLED_SECONDS, read_health
+from stream.obs.health import STALLED_SECONDS, Health, read_health
 from stream.obs.logs import configure_logs
 
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -70,9 +70,17 @@ class Supervisor:
             server.shutdown()
         return Exit.OK if self._failed is None else self._failed
 
+    def _said(self) -> dict[str, Health]:
+        """The last word of every process that runs; a dead one's word no longer counts."""
+        running = {name: c.pid for name, c in self._children.items() if c.poll() is None}
+        said = read_health(self._settings.health_dir)
+        return {
+            health.process: health for health in said if running.get(health.process) == health.pid
+        }
+
     def report(self) -> dict[str, object]:
         """What `/readyz` shows of every process."""
-        said = {health.process: health for health in read_health(self._settings.health_dir)}
+        said = self._said()
         now = time.time()
         return {
             name: {
@@ -88,7 +96,7 @@ class Supervisor:
 
     def probe(self, path: str) -> bool | None:
         """Answer of a probe, None for a path that is none."""
-        said = {health.process: health for health in read_health(self._settings.health_dir)}
+        said = self._said()
         if path == "/livez":
             oldest = time.time() - STALLED_SECONDS
             alive = all(child.poll() is None for child in self._children.values())
