@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Message, Producer
 
 from stream.codec.keys import PARTITIONER
 from stream.config import Settings
@@ -72,3 +72,12 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
         }
         | extra
     )
+
+
+def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
+    """The headers of a message; none when a name is not UTF-8, which the client cannot return."""
+    try:
+        headers = message.headers() or []
+    except (SystemError, UnicodeDecodeError):  # the first is how the client reports the second
+        return []
+    return list(headers.items() if isinstance(headers, dict) else headers)

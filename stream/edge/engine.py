@@ -29,7 +29,7 @@ from confluent_kafka import (
 
 from stream.config import Settings
 from stream.domain.ledger import Draft, Ledger
-from stream.edge.clients import consumer, transactional_producer
+from stream.edge.clients import consumer, headers_of, transactional_producer
 from stream.edge.lmdb_store import StoreReader
 from stream.edge.restore import committed_offsets, restore_ledgers
 from stream.errors import BrokerError
@@ -155,9 +155,7 @@ class Worker:
             return None
         kind, timestamp_ms = message.timestamp()
         stamped = -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms
-        headers = message.headers() or []
-        if isinstance(headers, dict):
-            headers = list(headers.items())
+        headers = headers_of(message)
         return Record(partition, offset, message.key(), message.value(), headers, stamped)
 
     def _on_assign(self, group: Consumer, places: list[TopicPartition]) -> None:
