@@ -2,7 +2,6 @@
 
 TenMinuteError
 ├── PoisonError        the record can never be decided: dead-letter it, go on
-├── RetriableError     nothing was decided, the same work may be done again
 └── FatalError         stop loudly; the message says what to mend
     ├── ConfigError    a setting, policy or file is wrong (exit 2)
     ├── BrokerError    Kafka cannot be reached or refuses (exit 3)
@@ -40,10 +39,6 @@ class PoisonError(TenMinuteError):
         self.reason = reason
         self.field = field
         self.detail = detail
-
-
-class RetriableError(TenMinuteError):
-    """Nothing was decided; the same work may be done again."""
 
 
 class FatalError(TenMinuteError):

@@ -12,6 +12,7 @@ offsets. No decision is ever produced outside a transaction.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -92,6 +93,7 @@ class Worker:
         records = [record for message in messages if (record := self._record(message))]
         if records:
             self._decide(records)
+            gc.collect(1)
         self._metrics.progress_at.set(time.time())
         self._health.say(
             "running", ready=self._assigned_once, detail=f"{len(self._ledgers)} partitions"

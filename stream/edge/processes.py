@@ -6,6 +6,7 @@ The supervisor starts them as `python -m stream.edge.processes keeper` and
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -52,13 +53,18 @@ def run_worker(settings: Settings, index: int) -> None:
     if store is not None:
         with store:
             pipeline = Pipeline(scorers, policy)
+            # What is loaded by now stays: later collections need not look at it again, and the
+            # worker collects between batches instead of in the middle of one.
+            gc.collect()
+            gc.freeze()
+            gc.disable()
             Worker(settings, index, pipeline, store, metrics, log).run(stop)
 
 
 def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> StoreReader | None:
     """The store once it holds all that its topics held when this began; None when told to stop."""
     health = HealthFile(settings.health_dir, f"worker-{index}", os.getpid())
-    targets = topic_ends(settings)
+    cluster_id, targets = topic_ends(settings)
     deadline = time.monotonic() + STORE_READY_SECONDS_MAX
     store: StoreReader | None = None
     while not stop.wait(0.05):
@@ -73,6 +79,10 @@ def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> Sto
                 store = StoreReader(settings.store_dir)
             except ConfigError:
                 continue
+        if store.cluster_id() != cluster_id:  # another cluster's, about to be rebuilt
+            store.close()
+            store = None
+            continue
         held = store.offsets()
         with store.reading() as views:
             fresh = views.fresh_at_ms > 0
@@ -81,15 +91,16 @@ def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> Sto
     return None
 
 
-def topic_ends(settings: Settings) -> dict[tuple[str, int], int]:
-    """Ends of the store's topics now."""
+def topic_ends(settings: Settings) -> tuple[str, dict[tuple[str, int], int]]:
+    """The cluster's id, and the ends of the store's topics now."""
     looker = consumer(settings, f"{settings.group_id}-look")
     try:
-        topics = looker.list_topics(timeout=15).topics
+        cluster = looker.list_topics(timeout=15)
+        topics = cluster.topics
         missing = [topic for topic in TOPICS if topic not in topics]
         if missing:
             raise BrokerError(f"no topic {', '.join(missing)}", fix="run: tenminute topics apply")
-        return {
+        return str(cluster.cluster_id), {
             (topic, partition): looker.get_watermark_offsets(
                 TopicPartition(topic, partition), timeout=15
             )[1]

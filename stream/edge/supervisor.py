@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
@@ -60,11 +61,10 @@ class Supervisor:
         stop = stop_event()
         server = self._serve()
         try:
-            for name in self._ends:
-                self._start(name)
-            self._log.info("engine_started", workers=self._settings.workers)
+            self._start("keeper")
             while not stop.wait(0.1) and self._failed is None:
                 self._watch()
+                self._start_workers()
         finally:
             self._drain()
             server.shutdown()
@@ -94,17 +94,17 @@ class Supervisor:
             for name in self._ends
         }
 
-    def probe(self, path: str) -> bool | None:
-        """Answer of a probe, None for a path that is none."""
-        said = self._said()
+    def probe(self, path: str, of: Iterable[str] | None = None) -> bool | None:
+        """Answer of a probe, over all processes or those named; None for a path that is none."""
+        said, names = self._said(), of or self._ends
         if path == "/livez":
             oldest = time.time() - STALLED_SECONDS
             alive = all(child.poll() is None for child in self._children.values())
             return alive and all(health.progress_at > oldest for health in said.values())
         if path == "/startupz":
-            return all(name in said and said[name].state != "starting" for name in self._ends)
+            return all(name in said and said[name].state != "starting" for name in names)
         if path == "/readyz":
-            return all(name in said and said[name].ready for name in self._ends)
+            return all(name in said and said[name].ready for name in names)
         return None
 
     def metrics(self) -> bytes:
@@ -122,6 +122,14 @@ class Supervisor:
             # A Ctrl-C in the terminal reaches the supervisor alone, which then drains in order.
             start_new_session=True,
         )
+
+    def _start_workers(self) -> None:
+        """Start the workers once the keeper has opened, or rebuilt, the store they read."""
+        if len(self._children) == 1 and self.probe("/startupz", ["keeper"]):
+            for name in self._ends:
+                if name != "keeper":
+                    self._start(name)
+            self._log.info("engine_started", workers=self._settings.workers)
 
     def _watch(self) -> None:
         for name, child in list(self._children.items()):

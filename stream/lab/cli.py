@@ -40,7 +40,7 @@ def train(
     """
     recipes = _chosen(model, all_models=all_models)
     try:
-        from stream.lab.build import STEPS, build_model, write_model  # noqa: PLC0415  an extra
+        from stream.lab.build import STEPS, build_model, write_model
     except ImportError as error:
         raise ConfigError(
             f"training needs the package {error.name}", fix="pip install 'ten-minute-loan[train]'"

@@ -201,7 +201,7 @@ def _topics(settings: Settings) -> str:
 def _store(settings: Settings) -> str:
     """How far the store is behind its topics, and since when."""
     said = _store_alone(settings)
-    ends = topic_ends(settings)
+    _, ends = topic_ends(settings)
     with StoreReader(settings.store_dir) as store:
         held = store.offsets()
     behind = sum(max(0, end - held.get(place, 0)) for place, end in ends.items())

@@ -10,7 +10,7 @@ from stream.domain.decision import Audit, Contribution
 from stream.domain.reasons import REASONS, ReasonCode
 from stream.ops.memo_words import words
 
-BAR_CELLS = 20
+BAR_CELLS = 16
 """Cells of a bar on either side of the axis."""
 
 GAUGE_CELLS = 60
@@ -67,11 +67,11 @@ def _gauge(points: int, cut_off: int) -> Text:
 def _families(contributions: tuple[Contribution, ...]) -> Table:
     """Families from the most harmful to the most helpful."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, max_width=36, overflow="ellipsis")
+    table.add_column(no_wrap=True, max_width=30, overflow="ellipsis")
     table.add_column(no_wrap=True, justify="right")
     table.add_column(no_wrap=True)
     left, right = "◀ safer".rjust(BAR_CELLS), "riskier ▶".ljust(BAR_CELLS)
-    head = Text("against the average approved case", style="dim")
+    head = Text("against the average approval", style="dim")
     axis = Text.assemble((left, "green"), ("┬", "dim"), (right, "red"))
     table.add_row(head, Text("log-odds", style="dim"), axis)
     longest = max(abs(each.centred) for each in contributions) or 1.0

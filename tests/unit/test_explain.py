@@ -17,6 +17,7 @@ from stream.config import load_settings
 from stream.domain.decision import Audit
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo
+from stream.ops.memo_score import BAR_CELLS
 from stream.ops.memo_words import lasting, money, value_of
 from stream.scoring.manifest import load_manifest
 
@@ -109,7 +110,7 @@ def test_bars_point_to_what_the_family_did() -> None:
     bars = lines[start + 1 : start + 1 + len(MANIFEST.families)]
     left, right = bars[0].split("│")
     assert "+9.00" in left
-    assert right.strip() == "█" * 20
+    assert right.strip() == "█" * BAR_CELLS
     left, right = bars[-1].split("│")
     assert "−0.10" in left
     assert not right.strip()
