@@ -71,9 +71,20 @@ class OnnxScorer:
         scored = np.empty((len(rows), self._width), dtype=np.float32)
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
-            scored[start : start + CHUNK_ROWS] = self._session.run(None, {self._input: chunk})[0]
+            scored[start : start + CHUNK_ROWS] = self._run(chunk)
         self._refuse_odd(scored, "output", self.manifest.outputs)
         return scored
+
+    def _run(self, chunk: FloatMatrix) -> FloatMatrix:
+        try:
+            outputs: FloatMatrix = self._session.run(None, {self._input: chunk})[0]
+        except Exception as error:  # the runtime's own errors share no base class
+            where = f"{self.manifest.model_id} {self.manifest.version}"
+            raise ModelError(
+                f"{where}: the runtime failed: {type(error).__name__}",
+                fix="run: tenminute doctor",
+            ) from error
+        return outputs
 
     def _refuse_odd(self, values: FloatMatrix, kind: str, names: Sequence[str]) -> None:
         """Name the first column and row that is not finite, never its value."""
