@@ -58,7 +58,7 @@ def _same(good: bytes) -> bytes:
 
 WAYS = (
     Way("truncated", "unreadable", lambda good: good[: len(good) // 2]),
-    Way("not_utf8", "unreadable", lambda good: good.replace(b"demo", b"dem\xff", 1)),
+    Way("not_utf8", "unreadable", lambda good: good.replace(b'"CNY"', b'"CN\xff"', 1)),
     Way("nan", "unreadable", _nan),
     Way("empty", "unreadable", lambda _good: b""),
     Way("wrong_type", "invalid", _set("term_months", "36")),

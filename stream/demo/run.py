@@ -24,8 +24,9 @@ from rich.console import Console
 from stream.broker import start_broker
 from stream.broker.place import free_port
 from stream.config import Settings, load_settings
-from stream.demo.channels import SCHEDULE_RATE, Schedule, build_schedule
+from stream.demo.channels import SCHEDULE_RATE, Expected, Schedule, build_schedule
 from stream.demo.closing import closing_table
+from stream.demo.fates import Fates
 from stream.demo.loans import load_loans
 from stream.demo.parts import Parts, await_ready
 from stream.demo.publisher import Publisher
@@ -178,7 +179,14 @@ def _play(
     watcher.start()
     pace = SCHEDULE_RATE if replay and rate != "max" else rate
     publisher = Publisher(settings, schedule, pace)  # type: ignore[arg-type]
-    _publish(publisher, schedule, stage, (state, screen, watcher, parts, stop))
+    fates = Fates(settings, replay, watcher.approved) if replay and stage.real else None
+    paced = fates if rate != "max" else None
+    _publish(publisher, schedule, stage, (state, screen, watcher, parts, stop), paced)
+    if fates is not None:
+        state.phase = "sending what became of the loans"
+        screen.refresh(now=True)
+        fates.send_due(float("inf"), stop)
+        screen.say(f"outcomes of approved loans sent: {fates.sent:,}")
     state.phase = "counting again from the topics"
     screen.refresh(now=True)
     found = reconcile(settings.bootstrap, since)
@@ -186,7 +194,19 @@ def _play(
     report = _report(stage, found, since, elapsed)
     screen.close()
     _show(stage, found, report, options, screen.console)
-    return Exit.OK if found.adds_up else Exit.FAILED
+    as_planned = _as_planned(found, schedule.expected, screen.console)
+    return Exit.OK if found.adds_up and as_planned else Exit.FAILED
+
+
+def _as_planned(found: Reconciliation, expected: Expected, console: Console) -> bool:
+    """Whether the topics hold what the simulators meant to cause, and not only a sum."""
+    planned = (expected.decided, expected.dead_letters, expected.repeats)
+    counted = (found.decided, found.dead_lettered, found.duplicates)
+    if planned != counted:
+        console.print(
+            f"not as planned: decided, dead letters, duplicates should be {planned}, are {counted}"
+        )
+    return planned == counted
 
 
 def _make_topics(stage: Stage) -> None:
@@ -244,6 +264,7 @@ def _publish(
     schedule: Schedule,
     stage: Stage,
     around: tuple[DemoState, Screen, Watcher, Parts, threading.Event],
+    fates: Fates | None,
 ) -> None:
     """Let the channels send, then wait for the last answer and the last payment."""
     state, screen, watcher, parts, stop = around
@@ -259,13 +280,16 @@ def _publish(
 
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    last, quiet_since = (-1, -1), time.monotonic()
+    last, began = (-1, -1), time.monotonic()
+    quiet_since = began
     while sender.is_alive() or not _all_answered(state, stage):
         state.sent_by_channel.update(
             {c: n - state.sent_by_channel[c] for c, n in publisher.counts.by_channel().items()}
         )
         screen.refresh()
         parts.check()
+        if fates is not None:
+            fates.send_due((time.monotonic() - began) * 1_000, stop)
         for error in (*failed, watcher.error):
             if error is not None:
                 raise error
@@ -314,8 +338,9 @@ def _show(
         if len(examples) == len(Outcome):
             break
     if stage.real and options.bootstrap is None:
+        words = {Outcome.APPROVE: "approved", Outcome.REFER: "referred"}
         for outcome, application_id in sorted(examples.items()):
-            console.print(f"an {outcome}, explained: tenminute explain {application_id}",
+            console.print(f"one {words[outcome]}: tenminute explain {application_id}",
                           soft_wrap=True, highlight=False)  # fmt: skip
     if options.json_output:
         figures = {name: getattr(found, name) for name in found.__struct_fields__}

@@ -14,6 +14,7 @@ from stream.config import Settings
 from stream.demo.parts import counter, get
 from stream.demo.reconcile import DEAD_LETTERS, DECISIONS, OUTCOMES, Offsets
 from stream.demo.state import DemoState
+from stream.domain.decision import Decision, Outcome
 from stream.domain.outcome import LoanOutcome, OutcomeEvent
 from stream.edge.clients import consumer
 from stream.loop.reader import FunnelReader
@@ -44,6 +45,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._recent: deque[tuple[float, int]] = deque()
         self.error: Exception | None = None
+        self.approved: dict[str, Decision] = {}
 
     def start(self) -> None:
         """Begin watching."""
@@ -83,7 +85,10 @@ class Watcher:
 
     def _take(self, topic: str, value: bytes, headers: object) -> None:
         if topic == DECISIONS:
-            self._state.take(decode_decision(value))
+            decision = decode_decision(value)
+            self._state.take(decision)
+            if decision.outcome is Outcome.APPROVE:
+                self.approved[decision.decision_id] = decision
         elif topic == DEAD_LETTERS:
             pairs = headers if isinstance(headers, list) else []
             reason = next((text for name, text in pairs if name == "x-error-reason"), b"")

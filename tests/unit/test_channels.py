@@ -19,7 +19,7 @@ from stream.domain.instant import to_ms
 from stream.errors import PoisonError
 
 NOW_MS = 1_764_000_000_000
-CASES = synthetic_cases(Run(now_ms=NOW_MS), 4_000)
+CASES = synthetic_cases(Run(now_ms=NOW_MS, name="r1"), 4_000)
 
 
 @pytest.fixture(scope="module")
