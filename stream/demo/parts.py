@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from stream.config import Settings, as_environment
+from stream.edge.lmdb_store import StoreReader
+from stream.edge.processes import topic_ends
 from stream.edge.signals import WATCH_PARENT
 from stream.errors import BrokerError, FatalError
 
@@ -107,10 +109,21 @@ def counter(page: bytes, name: str) -> int:
 
 
 def await_ready(settings: Settings, parts: Parts, seconds: float) -> None:
-    """Wait until the engine says it is ready; BrokerError when it does not in time."""
+    """Wait until the engine is ready and its store holds what its topics hold now.
+
+    An engine started on empty topics is ready with an empty store; people published since then
+    must have arrived, or their applications are referred as not listed. BrokerError when late.
+    """
     deadline = time.monotonic() + seconds
-    while get(settings, "/readyz")[0] != 200:
+    _, ends = topic_ends(settings)
+    while get(settings, "/readyz")[0] != 200 or not _holds(settings, ends):
         parts.check()
         if time.monotonic() > deadline:
             raise BrokerError(f"the engine is not ready after {seconds:.0f} s", fix="see its log")
         time.sleep(0.1)
+
+
+def _holds(settings: Settings, ends: dict[tuple[str, int], int]) -> bool:
+    with StoreReader(settings.store_dir) as store:
+        held = store.offsets()
+    return all(held.get(place, 0) >= end for place, end in ends.items())
