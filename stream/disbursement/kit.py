@@ -77,6 +77,7 @@ class Totals(NamedTuple):
 
 
 Progress = Callable[[Totals], None]
+METADATA_AGE_MS_MAX = 5_000
 
 
 def disbursed(decision: Decision, now_ms: int) -> LoanOutcome:
@@ -209,6 +210,9 @@ def _consumer(settings: KitSettings) -> Any:  # noqa: ANN401  (untyped client)
         # Every decision counts: a group seen for the first time starts at the beginning.
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
+        # A member that joins a moment before the topic's metadata is there gets no partition
+        # and looks again only when its metadata is old: five minutes by default.
+        metadata_max_age_ms=METADATA_AGE_MS_MAX,
     )
 
 
