@@ -77,7 +77,7 @@ class Totals(NamedTuple):
 
 
 Progress = Callable[[Totals], None]
-METADATA_AGE_MS_MAX = 5_000
+METADATA_SECONDS_MAX = 15.0
 
 
 def disbursed(decision: Decision, now_ms: int) -> LoanOutcome:
@@ -201,8 +201,7 @@ def _headers(payment: Payment) -> list[tuple[str, bytes]]:
 
 
 def _consumer(settings: KitSettings) -> Any:  # noqa: ANN401  (untyped client)
-    return KafkaConsumer(
-        settings.decisions_topic,
+    client = KafkaConsumer(
         bootstrap_servers=settings.bootstrap,
         group_id=settings.group_id,
         isolation_level="read_committed",
@@ -210,10 +209,18 @@ def _consumer(settings: KitSettings) -> Any:  # noqa: ANN401  (untyped client)
         # Every decision counts: a group seen for the first time starts at the beginning.
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
-        # A member that joins a moment before the topic's metadata is there gets no partition
-        # and looks again only when its metadata is old: five minutes by default.
-        metadata_max_age_ms=METADATA_AGE_MS_MAX,
     )
+    # A member that joins before it knows the topic's partitions is given none, and stays so.
+    deadline = time.monotonic() + METADATA_SECONDS_MAX
+    while not client.partitions_for_topic(settings.decisions_topic):
+        if time.monotonic() > deadline:
+            client.close(autocommit=False)
+            raise BrokerError(
+                f"no topic {settings.decisions_topic}", fix="run: tenminute topics apply"
+            )
+        time.sleep(0.05)
+    client.subscribe([settings.decisions_topic])
+    return client
 
 
 def _producer(settings: KitSettings) -> Any:  # noqa: ANN401  (untyped client)
