@@ -288,6 +288,8 @@ def _publish(
         )
         screen.refresh()
         parts.check()
+        if not sender.is_alive() and state.answered >= state.to_send:
+            state.phase = "waiting for the last payments and the funnel"
         if fates is not None:
             fates.send_due((time.monotonic() - began) * 1_000, stop)
         for error in (*failed, watcher.error):

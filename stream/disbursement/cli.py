@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from stream.disbursement.kit import KitSettings, Totals, run_kit
+from stream.edge.clients import require_topic
 from stream.errors import FatalError
 
 REPORT_SECONDS = 2.0
@@ -39,6 +40,7 @@ def disburse(
         signal.signal(number, lambda *_: stop.set())
     settings = KitSettings(bootstrap=bootstrap, state_dir=state_dir, group_id=group)
     try:
+        require_topic(bootstrap, settings.decisions_topic)
         totals = run_kit(settings, stop, _Reporter(as_json))
     except FatalError as error:
         typer.echo(f"error: {error}", err=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer
 
 from stream.codec.keys import PARTITIONER
 from stream.config import Settings
+from stream.errors import BrokerError
 from stream.limits import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
+
+PROBE_SECONDS = 5.0
+"""How long a verb waits for the first word of a broker."""
 
 
 def _base(settings: Settings) -> dict[str, Any]:
@@ -81,3 +86,23 @@ def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
     except (SystemError, UnicodeDecodeError):  # the first is how the client reports the second
         return []
     return list(headers.items() if isinstance(headers, dict) else headers)
+
+
+def require_topic(bootstrap: str, topic: str, **extra: str) -> None:
+    """BrokerError within seconds when no broker answers or the topic is not there.
+
+    A client by itself retries for ever and fills the terminal; a verb asks this first.
+    """
+    quiet = logging.getLogger("stream.kafka.probe")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    client = Producer({"bootstrap.servers": bootstrap, **extra}, logger=quiet)
+    try:
+        found = client.list_topics(timeout=PROBE_SECONDS).topics
+    except KafkaException as error:
+        raise BrokerError(
+            f"no Kafka broker answers at {bootstrap}: {error.args[0].name()}",
+            fix="start it, or give --bootstrap; tenminute doctor looks closer",
+        ) from None
+    if topic not in found:
+        raise BrokerError(f"no topic {topic} at {bootstrap}", fix="run: tenminute topics apply")

@@ -107,6 +107,11 @@ def _folder(models_dir: Path, name: str) -> Path:
     """`model/version` as it is; `model` alone when it has exactly one version."""
     if "/" in name:
         return models_dir / name
+    if not (models_dir / name).is_dir():
+        raise ModelError(
+            f"no folder {models_dir / name} for the model the policy names",
+            fix="set models_dir to the folder of the models, or train it: tenminute train",
+        )
     versions = sorted(path.parent for path in (models_dir / name).glob(f"*/{MODEL_FILE}"))
     if len(versions) != 1:
         raise ModelError(

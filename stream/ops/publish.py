@@ -22,7 +22,7 @@ from stream.codec.application_v1 import decode_application
 from stream.codec.headers import cloud_event
 from stream.config import Settings, load_settings
 from stream.domain.application import Application
-from stream.edge.clients import producer
+from stream.edge.clients import producer, require_topic
 from stream.errors import BrokerError, ConfigError, Exit, PoisonError
 
 TOPIC = "loan.applications"
@@ -75,6 +75,7 @@ def send(file: Path, settings: Settings, total: int, *, show: bool) -> int:
     def delivered(error: KafkaError | None, _message: Message) -> None:
         results["sent" if error is None else error.str()] += 1
 
+    require_topic(settings.bootstrap, TOPIC, **settings.kafka)
     client = producer(settings)
     with Progress(console=Console(stderr=True), disable=not show) as progress:
         task = progress.add_task("publishing", total=total)

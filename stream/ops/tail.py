@@ -21,6 +21,7 @@ from rich.text import Text
 
 from stream.config import load_settings
 from stream.domain.instant import from_ms, to_ms
+from stream.edge.clients import require_topic
 from stream.errors import BrokerError
 from stream.ops.last_run import reachable
 
@@ -165,6 +166,7 @@ def tail(
 
 
 def _records(stream: Stream, bootstrap: str, from_start: bool) -> Iterator[Any]:
+    require_topic(bootstrap, TOPICS[stream])
     try:
         consumer = KafkaConsumer(
             TOPICS[stream],
