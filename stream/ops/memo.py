@@ -133,7 +133,7 @@ def _reasons(audit: Audit) -> RenderableType:
         return Text("none: approved as asked", style="dim")
     table = Table.grid(padding=(0, 2))
     for style in ("bold", "", "", "dim", "dim"):
-        table.add_column(style=style)
+        table.add_column(style=style, overflow="fold")
     for reason in audit.decision.reasons:
         c1 = f"Form C-1 no. {reason.form_c1}" + (" (other)" if reason.form_c1 == C1_OTHER else "")
         table.add_row(str(reason.rank), reason.text_en, reason.text_zh, c1, reason.code)

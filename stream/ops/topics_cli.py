@@ -14,7 +14,11 @@ from stream.config import Settings, load_settings
 from stream.errors import Exit
 from stream.ops import topics
 
-topics_app = typer.Typer(no_args_is_help=True, help="The declared topics of the engine.")
+topics_app = typer.Typer(
+    no_args_is_help=True,
+    help="The declared topics of the engine.",
+    epilog="Example: tenminute topics diff --bootstrap 127.0.0.1:9092",
+)
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]

@@ -87,9 +87,18 @@ def _product_faults(file: PolicyFile) -> Iterator[Fault]:
 def _tier_faults(file: PolicyFile) -> Iterator[Fault]:
     if not file.price_tiers:
         yield Fault("price_tiers", "no tier: no offer could be priced", "add one")
-    for name, tier in file.price_tiers.items():
-        if tier.apr_min_bps > tier.apr_max_bps:
+    inverted = [n for n, tier in file.price_tiers.items() if tier.apr_min_bps > tier.apr_max_bps]
+    if inverted:
+        for name in inverted:
             yield Fault(f"price_tiers.{name}.apr_min_bps", "above apr_max_bps", "lower it")
+        return
+    ordered = sorted(file.price_tiers.items(), key=lambda item: item[1].apr_min_bps)
+    for (below, lower), (name, tier) in pairwise(ordered):
+        expected = lower.apr_max_bps + 1
+        if tier.apr_min_bps != expected:
+            what = "overlaps" if tier.apr_min_bps < expected else "leaves a gap above"
+            key, fix = f"price_tiers.{name}.apr_min_bps", f"set it to {expected}"
+            yield Fault(key, f"{what} {below}, which ends at {lower.apr_max_bps}", fix)
 
 
 def _segment_faults(file: PolicyFile) -> Iterator[Fault]:

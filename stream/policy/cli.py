@@ -12,7 +12,12 @@ from stream.errors import ConfigError, Exit
 from stream.policy.load import PolicyError, load_policy
 from stream.policy.model import Policy
 
-app = typer.Typer(name="policy", help="Check a policy file.", no_args_is_help=True)
+app = typer.Typer(
+    name="policy",
+    help="Check a policy file.",
+    epilog="Example: tenminute policy check policy.toml --json",
+    no_args_is_help=True,
+)
 
 
 @app.callback()

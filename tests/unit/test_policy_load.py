@@ -36,6 +36,8 @@ _WRONG = [
     ("cut_off_points = 592", "cut_off_points = 1_001", "segments.consumer.cut_off_points", "scale"),
     ("limit_fen = 15_000_000", "limit_fen = 9_000_000", "segments.consumer.bands[1].limit_fen", ""),
     ("apr_min_bps = 801", "apr_min_bps = 1_300", "price_tiers.tier_b.apr_min_bps", "above"),
+    ("apr_min_bps = 801", "apr_min_bps = 850", "price_tiers.tier_b.apr_min_bps", "gap"),
+    ("apr_min_bps = 801", "apr_min_bps = 700", "price_tiers.tier_b.apr_min_bps", "overlaps"),
     ("term_min_months = 1\n", "term_min_months = 61\n", "products.quick_unsecured", "above"),
     ('segments = ["farmer"]', "segments = []", "products.farmer_loan.segments", "no segment"),
     ('id = "inquiries"', 'id = "collections"', "knock_out[5].id", "twice"),
