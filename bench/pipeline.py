@@ -27,6 +27,7 @@ from stream.config import load_settings
 from stream.demo.loans import load_loans
 from stream.demo.terms import LoanCase, Run
 from stream.domain.ledger import Draft, Ledger
+from stream.domain.topics import APPLICATIONS
 from stream.edge.lmdb_store import BUREAU, WHITELIST, Change, StoreReader, StoreWriter
 from stream.edge.onnx_scorer import load_models
 from stream.limits import BATCH_RECORDS_MAX
@@ -59,6 +60,7 @@ def records_of(cases: Sequence[LoanCase]) -> list[Record]:
     """The applications as they would be polled, all of one partition."""
     return [
         Record(
+            APPLICATIONS,
             0,
             offset,
             case.application.applicant_token.encode(),

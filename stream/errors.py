@@ -2,6 +2,7 @@
 
 TenMinuteError
 ├── PoisonError        the record can never be decided: dead-letter it, go on
+├── TransactionError   this batch did not, or may not have, committed: see `Remedy`
 └── FatalError         stop loudly; the message says what to mend
     ├── ConfigError    a setting, policy or file is wrong (exit 2)
     ├── BrokerError    Kafka cannot be reached or refuses (exit 3)
@@ -13,7 +14,7 @@ shape of what was there, what was expected, and what to do.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class Exit(IntEnum):
@@ -39,6 +40,30 @@ class PoisonError(TenMinuteError):
         self.reason = reason
         self.field = field
         self.detail = detail
+
+
+class Remedy(StrEnum):
+    """What the loop does about a transaction that did not end well."""
+
+    ABORT = "abort"
+    """Known not to have committed: abort, go back to the committed offsets, same producer."""
+    RECREATE = "recreate"
+    """Outcome unknown: a new producer under the same id fences whatever is still open."""
+    LEAVE = "leave"
+    """Another process holds our identity: stop, it is the one that goes on."""
+    HOLD = "hold"
+    """An output topic refuses records: abort, stand still, alert, try again later."""
+
+
+class TransactionError(TenMinuteError):
+    """A transaction that did not commit, or of which nobody knows."""
+
+    def __init__(self, remedy: Remedy, cause: str, topic: str | None = None) -> None:
+        """Keep the `remedy`, the broker's name of the `cause`, and the refusing `topic` if any."""
+        super().__init__(f"{cause}: {remedy.value}")
+        self.remedy = remedy
+        self.cause = cause
+        self.topic = topic
 
 
 class FatalError(TenMinuteError):

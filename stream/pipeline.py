@@ -9,43 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import numpy as np
 
 from stream.codec.application_v1 import check_envelope, content_sha256, decode_application
 from stream.codec.dead_letter_v1 import encode_dead_letter
 from stream.codec.decision_v1 import encode_audit, encode_decision
-from stream.codec.headers import Headers
 from stream.compose import Scored, compose_audit, compose_decision
 from stream.domain.application import Application
 from stream.domain.decision import Decision, RuleHit
 from stream.domain.instant import to_ms
 from stream.domain.ledger import Draft
 from stream.domain.reasons import ReasonCode
+from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS
 from stream.errors import ModelError, PoisonError
 from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS
 from stream.policy.model import Policy
 from stream.policy.rules import Case, Verdict, after_score, before_score
 from stream.policy.verdict import refer
-from stream.ports import FloatMatrix, Record, Scorer, Scorers, Views
+from stream.ports import FloatMatrix, Output, Record, Scorer, Scorers, Views
 from stream.scoring.features import build_row, missing_required
 from stream.scoring.scorecard import log_odds_of_bad
-
-APPLICATIONS = "loan.applications"
-DECISIONS = "disbursement.decisions"
-AUDIT = "decision.audit"
-DEAD_LETTERS = "loan.applications.dlq"
-
-
-class Output(NamedTuple):
-    """One record to produce, to a partition that is already known."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes
-    headers: Headers
 
 
 class Row:

@@ -10,6 +10,7 @@ from policy_cases import SOUND, TOKEN, merged
 
 from stream.domain.bureau import BureauFeatures
 from stream.domain.instant import to_ms
+from stream.domain.topics import APPLICATIONS
 from stream.domain.whitelist import WhitelistEntry
 from stream.ports import Record
 
@@ -42,7 +43,7 @@ def raw(
     offset: int = 0,
 ) -> Record:
     """A polled record around any bytes at all."""
-    return Record(partition, offset, key, value, headers, NOW_MS)
+    return Record(APPLICATIONS, partition, offset, key, value, headers, NOW_MS)
 
 
 def record(*, partition: int = 0, offset: int = 0, **changes: Any) -> Record:

@@ -15,8 +15,8 @@ from stream.demo.synthetic import Row
 from stream.demo.tables import publish_rows
 from stream.domain.decision import Decision
 from stream.domain.outcome import LoanOutcome
+from stream.domain.topics import OUTCOMES
 
-OUTCOMES_TOPIC = "loan.outcomes"
 _encoder = msgspec.json.Encoder()
 
 
@@ -41,7 +41,7 @@ class Fates:
                 outcomes.append(self._replay.outcome(decision, now_ms))
         if outcomes:
             rows = ((_row(each), _headers(each)) for each in outcomes)
-            self.sent += publish_rows(self._settings, OUTCOMES_TOPIC, rows, lambda _: None, stop)
+            self.sent += publish_rows(self._settings, OUTCOMES, rows, lambda _: None, stop)
 
 
 def _row(outcome: LoanOutcome) -> Row:

@@ -15,10 +15,10 @@ from stream.demo.channels import SCHEDULE_RATE, Kind, Schedule, Sent
 from stream.demo.synthetic import Row
 from stream.demo.tables import flush_seconds, produce
 from stream.domain.instant import from_ms
+from stream.domain.topics import APPLICATIONS
 from stream.edge.clients import producer
 from stream.errors import BrokerError
 
-APPLICATIONS_TOPIC = "loan.applications"
 POLL_EVERY = 200
 WAIT_SECONDS_MAX = 0.2
 """Longest uninterrupted sleep between two records: acknowledgements are counted meanwhile."""
@@ -109,7 +109,7 @@ class Publisher:
         if failed or left:
             reason = failed[0] if failed else "no answer"
             raise BrokerError(
-                f"{APPLICATIONS_TOPIC}: {len(failed) + left} records not acknowledged: {reason}",
+                f"{APPLICATIONS}: {len(failed) + left} records not acknowledged: {reason}",
                 fix="check the broker with `tenminute doctor`, then run again",
             )
 
@@ -128,7 +128,7 @@ class Publisher:
             submitted_ms = self._submitted_ms.setdefault(record.application_id, submitted_ms)
         row = Row(record.key, record.value(submitted_ms))
         headers = _headers(record, now_ms)
-        produce(self._client, APPLICATIONS_TOPIC, row, headers, self.counts.delivered)
+        produce(self._client, APPLICATIONS, row, headers, self.counts.delivered)
         self.counts.sent(record)
 
 

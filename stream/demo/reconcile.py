@@ -26,15 +26,12 @@ from stream.codec.application_v1 import check_envelope, content_sha256, decode_a
 from stream.codec.decision_v1 import decode_decision
 from stream.domain.decision import Decision, Outcome
 from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.domain.topics import APPLICATIONS, DEAD_LETTERS, DECISIONS, OUTCOMES
 from stream.errors import BrokerError, PoisonError
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Per topic and partition, the first offset that counts."""
 
-APPLICATIONS = "loan.applications"
-DECISIONS = "disbursement.decisions"
-DEAD_LETTERS = "loan.applications.dlq"
-OUTCOMES = "loan.outcomes"
 TOPICS = (APPLICATIONS, DECISIONS, DEAD_LETTERS, OUTCOMES)
 ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 30.0

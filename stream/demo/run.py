@@ -30,7 +30,7 @@ from stream.demo.fates import Fates
 from stream.demo.loans import load_loans
 from stream.demo.parts import Parts, await_ready
 from stream.demo.publisher import Publisher
-from stream.demo.reconcile import OUTCOMES, Reconciliation, end_offsets, read_decisions, reconcile
+from stream.demo.reconcile import Reconciliation, end_offsets, read_decisions, reconcile
 from stream.demo.report import write_report
 from stream.demo.report_data import RunFacts, gather
 from stream.demo.sba import SbaReplay, load_sba
@@ -42,6 +42,7 @@ from stream.demo.terms import LoanCase, Run
 from stream.demo.watcher import Watcher
 from stream.domain.decision import Outcome
 from stream.domain.instant import from_ms
+from stream.domain.topics import OUTCOMES
 from stream.errors import BrokerError, ConfigError, Exit
 from stream.loop.reader import read_totals
 from stream.ops import topics

@@ -14,11 +14,10 @@ from stream.config import Settings
 from stream.demo.synthetic import Row, filler_bureau, filler_entries
 from stream.demo.terms import LoanCase, Run
 from stream.domain.instant import from_ms
+from stream.domain.topics import BUREAU, WHITELIST
 from stream.edge.clients import producer
 from stream.errors import BrokerError
 
-WHITELIST_TOPIC = "whitelist.entries"
-BUREAU_TOPIC = "bureau.features"
 POLL_EVERY = 1_000
 FLUSH_SECONDS = 60.0
 STOP_FLUSH_SECONDS = 2.0
@@ -51,7 +50,7 @@ def publish_whitelist(
     headers = cloud_event(
         "whitelist.entry.v1", "/screening/demo", f"list-{run.name}-1", from_ms(run.now_ms)
     )
-    return publish_rows(settings, WHITELIST_TOPIC, ((row, headers) for row in rows), progress, stop)
+    return publish_rows(settings, WHITELIST, ((row, headers) for row in rows), progress, stop)
 
 
 def publish_bureau(
@@ -61,7 +60,7 @@ def publish_bureau(
     headers = cloud_event(
         "bureau.features.v1", "/bureau/demo", f"bureau-{run.name}-1", from_ms(run.now_ms)
     )
-    return publish_rows(settings, BUREAU_TOPIC, ((row, headers) for row in rows), progress, stop)
+    return publish_rows(settings, BUREAU, ((row, headers) for row in rows), progress, stop)
 
 
 def publish_rows(

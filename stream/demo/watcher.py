@@ -12,10 +12,11 @@ from msgspec import json
 from stream.codec.decision_v1 import decode_decision
 from stream.config import Settings
 from stream.demo.parts import counter, get
-from stream.demo.reconcile import DEAD_LETTERS, DECISIONS, OUTCOMES, Offsets
+from stream.demo.reconcile import Offsets
 from stream.demo.state import DemoState
 from stream.domain.decision import Decision, Outcome
 from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.domain.topics import DEAD_LETTERS, DECISIONS, OUTCOMES
 from stream.edge.clients import consumer
 from stream.loop.reader import FunnelReader
 

@@ -36,10 +36,9 @@ from stream.disbursement.ledger import Payment, PaymentLedger
 from stream.domain.decision import Decision, Outcome
 from stream.domain.instant import from_ms
 from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.domain.topics import DECISIONS, OUTCOMES
 from stream.errors import BrokerError, FatalError
 
-DECISIONS_TOPIC = "disbursement.decisions"
-OUTCOMES_TOPIC = "loan.outcomes"
 POLL_MS = 200
 """Longest the loop looks away from its stop sign, so that it ends well within two seconds."""
 
@@ -57,8 +56,8 @@ class KitSettings:
     bootstrap: str
     state_dir: Path = Path(".tenminute/disbursement")
     group_id: str = "tenminute-disbursement"
-    decisions_topic: str = DECISIONS_TOPIC
-    outcomes_topic: str = OUTCOMES_TOPIC
+    decisions_topic: str = DECISIONS
+    outcomes_topic: str = OUTCOMES
 
     @property
     def ledger_file(self) -> Path:

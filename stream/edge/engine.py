@@ -30,6 +30,7 @@ from confluent_kafka import (
 
 from stream.config import Settings
 from stream.domain.ledger import Draft, Ledger
+from stream.domain.topics import APPLICATIONS
 from stream.edge.clients import consumer, headers_of, transactional_producer
 from stream.edge.lmdb_store import StoreReader
 from stream.edge.restore import committed_offsets, restore_ledgers
@@ -38,7 +39,7 @@ from stream.limits import POLL_TIMEOUT_MS, TRANSACTION_STEP_SECONDS
 from stream.obs.health import HealthFile
 from stream.obs.metrics import EngineMetrics
 from stream.obs.observe import Stopwatch, count_batch
-from stream.pipeline import APPLICATIONS, Batch, Pipeline
+from stream.pipeline import Batch, Pipeline
 from stream.ports import Record
 
 
@@ -158,7 +159,9 @@ class Worker:
         kind, timestamp_ms = message.timestamp()
         stamped = -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms
         headers = headers_of(message)
-        return Record(partition, offset, message.key(), message.value(), headers, stamped)
+        return Record(
+            APPLICATIONS, partition, offset, message.key(), message.value(), headers, stamped
+        )
 
     def _on_assign(self, group: Consumer, places: list[TopicPartition]) -> None:
         """Restore before reading: offsets, then ledgers, then the first record."""

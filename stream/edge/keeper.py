@@ -17,12 +17,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream.config import Settings
 from stream.domain.bureau import BureauFeatures
+from stream.domain.topics import BUREAU, WHITELIST
 from stream.domain.whitelist import WhitelistEntry
 from stream.edge.clients import consumer
 from stream.edge.lmdb_store import (
-    BUREAU,
     TOPICS,
-    WHITELIST,
     Change,
     StoreWriter,
     discard_store,

@@ -19,12 +19,11 @@ import lmdb
 import msgspec
 
 from stream.domain.bureau import BureauFeatures
+from stream.domain.topics import BUREAU, WHITELIST
 from stream.domain.whitelist import WhitelistEntry
 from stream.errors import ConfigError
 from stream.limits import STORE_MAP_BYTES
 
-WHITELIST = "whitelist.entries"
-BUREAU = "bureau.features"
 TOPICS = (WHITELIST, BUREAU)
 READERS_MAX = 512
 """Reader slots: one per worker process, with room for tools that look in."""

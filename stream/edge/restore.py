@@ -18,10 +18,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from stream.codec.decision_v1 import decode_decision
 from stream.config import Settings
 from stream.domain.ledger import Ledger
+from stream.domain.topics import APPLICATIONS, DECISIONS
 from stream.edge.clients import consumer
 from stream.errors import BrokerError
 from stream.limits import RESTORE_SECONDS_MAX
-from stream.pipeline import APPLICATIONS, DECISIONS
 
 _CALL_SECONDS = 15.0
 _READ_RECORDS = 10_000

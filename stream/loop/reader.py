@@ -12,10 +12,11 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from stream.config import Settings
 from stream.domain.funnel import FunnelRow
+from stream.domain.topics import FUNNEL
 from stream.edge.clients import consumer
 from stream.errors import BrokerError
 from stream.loop.funnel import Counts
-from stream.loop.topics import ANSWER_SECONDS_MAX, FUNNEL
+from stream.loop.topics import ANSWER_SECONDS_MAX
 
 _row = msgspec.json.Decoder(FunnelRow)
 POLL_RECORDS_MAX = 500

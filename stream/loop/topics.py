@@ -7,12 +7,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from stream.config import Settings
+from stream.domain.topics import APPLICATIONS, DECISIONS, FUNNEL, OUTCOMES
 from stream.errors import BrokerError
 
-APPLICATIONS = "loan.applications"
-DECISIONS = "disbursement.decisions"
-OUTCOMES = "loan.outcomes"
-FUNNEL = "loan.funnel"
 LOOP_GROUP = "tenminute-loop"
 CHANGELOG = f"{LOOP_GROUP}-progress-changelog"
 ANSWER_SECONDS_MAX = 10.0

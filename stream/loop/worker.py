@@ -24,6 +24,7 @@ from stream.codec.headers import cloud_event
 from stream.config import Settings
 from stream.domain.instant import from_ms
 from stream.domain.outcome import LoanOutcome
+from stream.domain.topics import APPLICATIONS, DECISIONS, FUNNEL, OUTCOMES
 from stream.errors import ConfigError, PoisonError
 from stream.loop import topics
 from stream.loop.funnel import (
@@ -64,9 +65,9 @@ def read_outcome(message: Any) -> Fact | None:  # noqa: ANN401
 
 
 READERS: dict[str, Reader] = {
-    topics.APPLICATIONS: read_application,
-    topics.DECISIONS: read_decision,
-    topics.OUTCOMES: read_outcome,
+    APPLICATIONS: read_application,
+    DECISIONS: read_decision,
+    OUTCOMES: read_outcome,
 }
 
 
@@ -87,7 +88,7 @@ class FunnelWorker:
         )
         for name, reader in READERS.items():
             self._add_agent(name, reader, partitions)
-        self._funnel = self._raw_topic(topics.FUNNEL, None)
+        self._funnel = self._raw_topic(FUNNEL, None)
         self.app.timer(PUBLISH_SECONDS, name="publish")(self._publish)
         self.app.on_partitions_assigned.connect(self._on_assigned)
         self.app.on_partitions_revoked.connect(self._on_assigned)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from stream.domain.application import Channel, Segment
 from stream.domain.decision import Outcome
 from stream.domain.reasons import ReasonCode
+from stream.domain.topics import BUREAU, WHITELIST
 
 LATENCY_BUCKETS: Final = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
@@ -16,7 +17,7 @@ LATENCY_BUCKETS: Final = (
 BATCH_BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500)
 STAGES: Final = ("decode", "admit", "enrich", "score", "decide", "encode", "commit")
 DEAD_LETTER_REASONS: Final = ("unreadable", "invalid", "conflict", "oversize", "wrong_key")
-STORE_TOPICS: Final = ("whitelist.entries", "bureau.features")
+STORE_TOPICS: Final = (WHITELIST, BUREAU)
 STORE_RESULTS: Final = ("put", "deleted", "older", "malformed")
 
 

@@ -15,11 +15,11 @@ from rich.console import Console
 from stream.codec.decision_v1 import decode_audit
 from stream.config import load_settings
 from stream.domain.decision import Audit
+from stream.domain.topics import AUDIT
 from stream.errors import BrokerError, Exit
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo
 
-TOPIC = "decision.audit"
 POLL_MS = 500
 ANSWER_MS_MAX = 15_000
 SILENCE_SECONDS_MAX = 30.0
@@ -42,7 +42,7 @@ def explain(
         audit = find_audit(servers, application_id)
     if audit is None:
         typer.echo(
-            f"no decision on {application_id} in {TOPIC}: wrong id, not decided yet, or a dead "
+            f"no decision on {application_id} in {AUDIT}: wrong id, not decided yet, or a dead "
             "letter (tenminute tail dlq --from-start)",
             err=True,
         )
@@ -73,16 +73,16 @@ def find_audit(bootstrap: str, application_id: str) -> Audit | None:
             consumer.close()
     except KafkaError as error:
         raise BrokerError(
-            f"cannot read {TOPIC} at {bootstrap}: {type(error).__name__}",
+            f"cannot read {AUDIT} at {bootstrap}: {type(error).__name__}",
             fix="check --bootstrap, then `tenminute doctor`",
         ) from error
 
 
 def _scan(consumer: Any, application_id: str) -> Audit | None:  # noqa: ANN401
-    numbers = consumer.partitions_for_topic(TOPIC)
+    numbers = consumer.partitions_for_topic(AUDIT)
     if not numbers:
-        raise BrokerError(f"no topic {TOPIC}", fix="run: tenminute topics apply")
-    places = [TopicPartition(TOPIC, number) for number in sorted(numbers)]
+        raise BrokerError(f"no topic {AUDIT}", fix="run: tenminute topics apply")
+    places = [TopicPartition(AUDIT, number) for number in sorted(numbers)]
     consumer.assign(places)
     consumer.seek_to_beginning(*places)
     ends = consumer.end_offsets(places)
@@ -104,7 +104,7 @@ def _scan(consumer: Any, application_id: str) -> Audit | None:  # noqa: ANN401
             last, heard_at = positions, time.monotonic()
         elif time.monotonic() - heard_at > SILENCE_SECONDS_MAX:
             raise BrokerError(
-                f"{TOPIC} stopped answering before its end", fix="run: tenminute doctor"
+                f"{AUDIT} stopped answering before its end", fix="run: tenminute doctor"
             )
 
 

@@ -22,10 +22,10 @@ from stream.codec.application_v1 import decode_application
 from stream.codec.headers import cloud_event
 from stream.config import Settings, load_settings
 from stream.domain.application import Application
+from stream.domain.topics import APPLICATIONS
 from stream.edge.clients import producer, require_topic
 from stream.errors import BrokerError, ConfigError, Exit, PoisonError
 
-TOPIC = "loan.applications"
 FAULTS_SHOWN_MAX = 50
 FLUSH_SECONDS_MAX = 30.0
 POLL_EVERY = 1_000
@@ -75,7 +75,7 @@ def send(file: Path, settings: Settings, total: int, *, show: bool) -> int:
     def delivered(error: KafkaError | None, _message: Message) -> None:
         results["sent" if error is None else error.str()] += 1
 
-    require_topic(settings.bootstrap, TOPIC, **settings.kafka)
+    require_topic(settings.bootstrap, APPLICATIONS, **settings.kafka)
     client = producer(settings)
     with Progress(console=Console(stderr=True), disable=not show) as progress:
         task = progress.add_task("publishing", total=total)
@@ -140,7 +140,7 @@ def _produce(client: Any, value: bytes, application: Application, delivered: Any
     key = application.applicant_token.encode()
     while True:
         try:
-            client.produce(TOPIC, value, key, headers=headers, on_delivery=delivered)
+            client.produce(APPLICATIONS, value, key, headers=headers, on_delivery=delivered)
         except BufferError:
             # The local queue is full: let acknowledgements make room.
             client.poll(0.1)

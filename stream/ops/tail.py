@@ -21,6 +21,7 @@ from rich.text import Text
 
 from stream.config import load_settings
 from stream.domain.instant import from_ms, to_ms
+from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, FUNNEL, OUTCOMES
 from stream.edge.clients import require_topic
 from stream.errors import BrokerError
 from stream.ops.last_run import reachable
@@ -41,12 +42,12 @@ class Stream(StrEnum):
 
 
 TOPICS = {
-    Stream.APPLICATIONS: "loan.applications",
-    Stream.DECISIONS: "disbursement.decisions",
-    Stream.AUDIT: "decision.audit",
-    Stream.DLQ: "loan.applications.dlq",
-    Stream.OUTCOMES: "loan.outcomes",
-    Stream.FUNNEL: "loan.funnel",
+    Stream.APPLICATIONS: APPLICATIONS,
+    Stream.DECISIONS: DECISIONS,
+    Stream.AUDIT: AUDIT,
+    Stream.DLQ: DEAD_LETTERS,
+    Stream.OUTCOMES: OUTCOMES,
+    Stream.FUNNEL: FUNNEL,
 }
 STYLES = {"approve": "green", "refer": "yellow", "disbursed": "green"}
 

@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic, OffsetSpec
 from kafka.errors import KafkaError
 
+from stream.domain import topics as names
 from stream.errors import BrokerError, ConfigError
 
 _DAY_MS = 86_400_000
@@ -34,22 +35,23 @@ _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * _DAY_M
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 TOPICS: tuple[Topic, ...] = (
-    Topic("loan.applications", True, _kept(30)),
-    Topic("loan.application-events", True, _kept(30)),
-    Topic("whitelist.entries", True, _COMPACTED),
-    Topic("bureau.features", True, _COMPACTED),
+    Topic(names.APPLICATIONS, True, _kept(30)),
+    Topic(names.EVENTS, True, _kept(30)),
+    Topic(names.WHITELIST, True, _COMPACTED),
+    Topic(names.BUREAU, True, _COMPACTED),
     # Decisions are the ledger's only source, audit what replay reads years later: both stay.
-    Topic("disbursement.decisions", True, _FOREVER),
-    Topic("decision.audit", True, _FOREVER),
-    Topic("loan.applications.dlq", True, _kept(90)),
-    Topic("decision.control", False, _COMPACTED),
-    Topic("decision.control.acks", False, _kept(90)),
-    Topic("loan.referral-outcomes", True, _kept(365)),
-    Topic("loan.outcomes", True, _FOREVER),
-    Topic("loan.funnel", False, _COMPACTED),
-    Topic("customer.profiles", True, _COMPACTED),
-    Topic("outreach.contacts", True, _kept(365)),
-    Topic("outreach.responses", True, _kept(365)),
+    Topic(names.DECISIONS, True, _FOREVER),
+    Topic(names.AUDIT, True, _FOREVER),
+    Topic(names.CHECKPOINTS, True, _FOREVER),
+    Topic(names.DEAD_LETTERS, True, _kept(90)),
+    Topic(names.CONTROL, False, _COMPACTED),
+    Topic(names.ACKS, False, _kept(90)),
+    Topic(names.REVIEWS, True, _kept(365)),
+    Topic(names.OUTCOMES, True, _FOREVER),
+    Topic(names.FUNNEL, False, _COMPACTED),
+    Topic(names.PROFILES, True, _COMPACTED),
+    Topic(names.CONTACTS, True, _kept(365)),
+    Topic(names.RESPONSES, True, _kept(365)),
 )
 
 

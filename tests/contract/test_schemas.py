@@ -227,7 +227,7 @@ def test_invalid_example_is_refused_by_both(path: Path) -> None:
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_dead_letter_headers_validate(size: int) -> None:
     """The headers the engine writes, cut or not, follow their schema."""
-    record = Record(3, 41, b"k", b"x" * size, [], 1_764_000_000_000)
+    record = Record("loan.applications", 3, 41, b"k", b"x" * size, [], 1_764_000_000_000)
     error = PoisonError("invalid", "term_months", "missing")
     _, headers = encode_dead_letter(record, error, "loan.applications", 1_764_000_000_001)
     named = {name: value.decode() for name, value in headers}

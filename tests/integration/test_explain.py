@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from stream.codec.decision_v1 import decode_audit, encode_audit
 from stream.config import Settings
+from stream.domain.topics import AUDIT
 from stream.edge.clients import producer
-from stream.ops.explain import TOPIC, explain
+from stream.ops.explain import explain
 
 pytestmark = pytest.mark.broker
 
 EXAMPLE = Path(__file__).parents[2] / "schemas" / "examples" / "valid"
-AUDIT = decode_audit((EXAMPLE / "decision.audit.approve.json").read_bytes())
+EXPLAINED = decode_audit((EXAMPLE / "decision.audit.approve.json").read_bytes())
 
 
 def run(settings: Settings, *arguments: str) -> tuple[int, str]:
@@ -32,9 +33,11 @@ def test_explain_finds_one_among_others(settings: Settings) -> None:
     """The one asked for is shown as memo or JSON; an unknown id is one clear line and exit 1."""
     sender = producer(settings)
     for number in range(20):
-        renamed = msgspec.structs.replace(AUDIT.decision, application_id=f"explained-{number:04d}")
-        value, headers = encode_audit(msgspec.structs.replace(AUDIT, decision=renamed))
-        sender.produce(TOPIC, value, renamed.applicant_token, number % 6, headers=headers)
+        renamed = msgspec.structs.replace(
+            EXPLAINED.decision, application_id=f"explained-{number:04d}"
+        )
+        value, headers = encode_audit(msgspec.structs.replace(EXPLAINED, decision=renamed))
+        sender.produce(AUDIT, value, renamed.applicant_token, number % 6, headers=headers)
     assert sender.flush(20) == 0
     code, output = run(settings, "explained-0013")
     assert code == 0

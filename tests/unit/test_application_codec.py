@@ -15,10 +15,11 @@ from stream.codec.application_v1 import (
 )
 from stream.config import Settings
 from stream.domain.ledger import Draft, Ledger
+from stream.domain.topics import DEAD_LETTERS
 from stream.edge.onnx_scorer import load_models
 from stream.errors import PoisonError
 from stream.obs.metrics import DEAD_LETTER_REASONS
-from stream.pipeline import DEAD_LETTERS, Batch, Pipeline
+from stream.pipeline import Batch, Pipeline
 from stream.ports import Record
 
 PIPELINE = Pipeline(load_models(Settings().models_dir, ("farmer", "merchant", "consumer")), POLICY)

@@ -104,7 +104,9 @@ def test_the_readmes_application_gets_the_readmes_decision() -> None:
     models = {segment.model for segment in policy.segments.values()}
     pipeline = Pipeline(load_models(settings.models_dir, sorted(models)), policy)
     value = msgspec.json.encode(case.application)
-    record = Record(0, 0, asked["applicant_token"].encode(), value, HEADERS, submitted_ms)
+    record = Record(
+        "loan.applications", 0, 0, asked["applicant_token"].encode(), value, HEADERS, submitted_ms
+    )
     views = FakeViews(case.entry, case.bureau, fresh_at_ms=submitted_ms)
     batch = pipeline.run([record], views, {0: Draft(Ledger())}, now_ms)
     assert shown(asked, json.loads(value))

@@ -16,9 +16,10 @@ from policy_cases import TOKEN
 from prometheus_client import CollectorRegistry
 
 from stream.config import load_settings
+from stream.domain.topics import BUREAU, WHITELIST
 from stream.edge import keeper as module
 from stream.edge.keeper import Keeper
-from stream.edge.lmdb_store import BUREAU, WHITELIST, StoreReader
+from stream.edge.lmdb_store import StoreReader
 from stream.errors import BrokerError
 from stream.obs.metrics import EngineMetrics
 

@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from stream.codec.application_v1 import check_envelope, decode_application
 from stream.config import Settings
 from stream.domain.ledger import Draft, Ledger
+from stream.domain.topics import WHITELIST
 from stream.edge.keeper import Keeper
-from stream.edge.lmdb_store import WHITELIST
 from stream.edge.onnx_scorer import load_models
 from stream.errors import PoisonError
 from stream.obs.logs import configure_logs

@@ -11,7 +11,8 @@ from confluent_kafka import Consumer, Producer
 from typer.testing import CliRunner
 
 from stream.broker.mock import MockBroker
-from stream.ops.publish import TOPIC, publish
+from stream.domain.topics import APPLICATIONS
+from stream.ops.publish import publish
 from stream.ops.tail import Row, Stream, line_of, row_of, yuan
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples" / "valid"
@@ -53,7 +54,7 @@ def test_valid_lines_are_sent_as_they_stand(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", {"broken": 1}, VALID)
     with MockBroker("test") as broker:
         # Our own clients never create a topic by naming it; this one does.
-        Producer({"bootstrap.servers": broker.bootstrap}).list_topics(TOPIC, timeout=20)
+        Producer({"bootstrap.servers": broker.bootstrap}).list_topics(APPLICATIONS, timeout=20)
         code, _ = run(file, "--skip-invalid", "--bootstrap", broker.bootstrap)
         assert code == 0
         reader = Consumer(
@@ -63,7 +64,7 @@ def test_valid_lines_are_sent_as_they_stand(tmp_path: Path) -> None:
                 "auto.offset.reset": "earliest",
             }
         )
-        reader.subscribe([TOPIC])
+        reader.subscribe([APPLICATIONS])
         record = reader.poll(20)
         reader.close()
     assert record is not None

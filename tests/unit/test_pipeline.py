@@ -20,10 +20,11 @@ from stream.codec.keys import decision_id
 from stream.config import Settings
 from stream.domain.decision import Decision, Outcome
 from stream.domain.ledger import Draft, Ledger
+from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
 from stream.domain.whitelist import WhitelistEntry
 from stream.edge.onnx_scorer import load_models
 from stream.errors import ModelError
-from stream.pipeline import AUDIT, DEAD_LETTERS, DECISIONS, Batch, Pipeline
+from stream.pipeline import Batch, Pipeline
 from stream.ports import FloatMatrix, Record, Views
 from stream.scoring.manifest import Manifest
 from stream.scoring.scorecard import log_odds_of_bad, to_points
