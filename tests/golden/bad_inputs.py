@@ -91,7 +91,10 @@ _INVALID_BYTES: dict[str, tuple[bytes, str]] = {
     "B top level array": (b"[]", "$"),
     "B empty object": (b"{}", "application_id"),
     "B key in other case": (_SOUND.replace(b'"segment"', b'"Segment"'), "segment"),
-    "B key twice through an escape": (_with(b'"\\u0061pplication_id":"app-00000002"'), "$"),
+    "B key twice through an escape": (
+        _with(b'"\\u0061pplication_id":"app-00000002"'),
+        "application_id",
+    ),
     "B escaped key twice within": (_with(b'"x":{"a":1,"\\u0061":2}'), "$"),
     "C 1e400": (_amount(b"1e400"), "requested_amount_fen"),
     "C 1e-400": (_amount(b"1e-400"), "requested_amount_fen"),
