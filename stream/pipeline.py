@@ -17,6 +17,7 @@ from stream.codec.dead_letter_v1 import encode_dead_letter
 from stream.codec.decision_v1 import encode_audit, encode_decision
 from stream.compose import Scored, compose_audit, compose_decision
 from stream.domain.application import Application
+from stream.domain.control import Switches
 from stream.domain.decision import Decision, RuleHit
 from stream.domain.instant import to_ms
 from stream.domain.ledger import Draft
@@ -25,7 +26,14 @@ from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS
 from stream.errors import ModelError, PoisonError
 from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS
 from stream.policy.model import Policy
-from stream.policy.rules import Case, Verdict, after_score, before_score
+from stream.policy.rules import (
+    BreakerWindow,
+    Case,
+    Verdict,
+    after_score,
+    before_score,
+    partition_shares,
+)
 from stream.policy.verdict import refer
 from stream.ports import FloatMatrix, Output, Record, Scorer, Scorers, Views
 from stream.scoring.features import build_row, missing_required
@@ -65,6 +73,7 @@ class Pipeline:
     def __init__(self, scorers: Scorers, policy: Policy) -> None:
         """Pair each segment of the policy with its model; KeyError names a missing model."""
         self._policy = policy
+        self._shares = partition_shares(policy, Switches(), 1)
         self._scorers = {s: scorers[p.model] for s, p in policy.segments.items()}
         manifests = {s: scorer.manifest for s, scorer in self._scorers.items()}
         self._names = {s: manifest.feature_names for s, manifest in manifests.items()}
@@ -173,7 +182,8 @@ class Pipeline:
                 case = case._replace(exposure_fen=exposure_fen)
                 score = row.scored.score if row.scored else None
                 approved = draft.approved_since(row.app.segment, since_ms)
-                row.verdict = after_score(case, score, self._policy, row.trail, approved)
+                window = BreakerWindow(*approved, *self._shares[row.app.segment])
+                row.verdict = after_score(case, score, self._policy, row.trail, window)
             decision = compose_decision(
                 case, row.verdict, row.scored, self._policy, row.sha256, exposure_fen
             )

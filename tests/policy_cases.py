@@ -10,12 +10,21 @@ import msgspec
 
 from stream.domain.application import Application
 from stream.domain.bureau import BureauFeatures
+from stream.domain.control import Switches
 from stream.domain.decision import RuleHit
 from stream.domain.instant import to_ms
 from stream.domain.whitelist import WhitelistEntry
 from stream.policy.load import load_policy
 from stream.policy.model import Policy
-from stream.policy.rules import Case, Score, Verdict, after_score, before_score
+from stream.policy.rules import (
+    BreakerWindow,
+    Case,
+    Score,
+    Verdict,
+    after_score,
+    before_score,
+    partition_shares,
+)
 
 POLICY_FILE = Path(__file__).parents[1] / "stream" / "policy" / "policy.toml"
 POLICY = load_policy(POLICY_FILE)
@@ -72,6 +81,8 @@ SOUND: dict[str, Any] = {
     "exposure_fen": 0,
     "approved_count": 0,
     "approved_fen": 0,
+    "partitions": 1,
+    "stopped_by": None,
 }
 
 
@@ -101,6 +112,7 @@ def case_of(facts: dict[str, Any]) -> Case:
         decide_by_ms=to_ms(facts["decide_by"]),
         store_age_ms=facts["store_age_ms"],
         exposure_fen=facts["exposure_fen"],
+        stopped_by=facts["stopped_by"],
     )
 
 
@@ -114,6 +126,7 @@ def decide(*changes: dict[str, Any], policy: Policy = POLICY) -> tuple[Verdict, 
         given = facts.get("score")
         families = [tuple(pair) for pair in given["families"]] if given else []
         score = Score(given["points"], given["pd"], families) if given else None
-        approved = (facts["approved_count"], facts["approved_fen"])
-        verdict = after_score(case, score, policy, trail, approved)
+        limits = partition_shares(policy, Switches(), facts["partitions"])[case.app.segment]
+        window = BreakerWindow(facts["approved_count"], facts["approved_fen"], *limits)
+        verdict = after_score(case, score, policy, trail, window)
     return verdict, trail

@@ -15,7 +15,7 @@ from stream.domain.whitelist import WhitelistEntry
 from stream.limits import REASONS_MAX
 from stream.policy.affordability import principal_fen, room_fen
 from stream.policy.model import Band, Policy, SegmentPolicy, Unknown
-from stream.policy.verdict import Case, Score, Values, Verdict, refer
+from stream.policy.verdict import BreakerWindow, Case, Score, Values, Verdict, refer
 
 _MODEL_CODES = {code.value: code for code in Code if code.value.startswith("M_")}
 
@@ -34,7 +34,7 @@ def after_score(
     score: Score | None,
     policy: Policy,
     trail: list[RuleHit],
-    approved: tuple[int, int],
+    window: BreakerWindow,
 ) -> Verdict:
     """Approve in full, approve less with reasons, or refer; `score` None is a model failure."""
     segment, entry = policy.segments[case.app.segment], case.entry
@@ -57,7 +57,7 @@ def after_score(
     amount_fen, binding = _limit(case, bounds, policy, trail)
     if amount_fen == 0:
         return refer(policy, binding, band=band.name)
-    reason = _price(entry, policy, trail) or _breaker(amount_fen, approved, segment, trail)
+    reason = _price(entry, policy, trail) or _breaker(amount_fen, window, trail)
     if reason is not None:
         return refer(policy, (reason,), band=band.name)
     return Verdict(
@@ -192,14 +192,17 @@ def _price(entry: WhitelistEntry, policy: Policy, trail: list[RuleHit]) -> Code 
     return None if fits else Code.OFFER_NOT_VALID
 
 
-def _breaker(
-    amount_fen: int, approved: tuple[int, int], segment: SegmentPolicy, trail: list[RuleHit]
-) -> Code | None:
+def _breaker(amount_fen: int, window: BreakerWindow, trail: list[RuleHit]) -> Code | None:
     """Stop approving a segment when this approval would pass its window's count or amount."""
-    count, total_fen = approved
     open_ = (
-        count + 1 > segment.breaker_approvals_max
-        or total_fen + amount_fen > segment.breaker_amount_max_fen
+        window.approvals + 1 > window.approvals_max
+        or window.amount_fen + amount_fen > window.amount_max_fen
     )
-    trail.append(RuleHit("breaker", "refer" if open_ else "pass", {"approved_count": count}))
+    values: Values = {
+        "approved_count": window.approvals,
+        "approvals_max": window.approvals_max,
+        "approved_fen": window.amount_fen,
+        "amount_max_fen": window.amount_max_fen,
+    }
+    trail.append(RuleHit("breaker", "refer" if open_ else "pass", values))
     return Code.BREAKER if open_ else None

@@ -72,8 +72,11 @@ def _deadline(case: Case, trail: list[RuleHit]) -> Code | None:
 
 
 def _halt(case: Case, policy: Policy, trail: list[RuleHit]) -> Code | None:
-    """The kill switch: everything, a segment, a channel or a model."""
+    """The kill switch, by command or by the policy: everything, a segment, a channel, a model."""
     halt, app = policy.halt, case.app
+    if case.stopped_by is not None:
+        trail.append(RuleHit("halt", "refer", {"halted": True, "command_id": case.stopped_by}))
+        return Code.HALTED
     segment = policy.segments.get(app.segment)
     if (
         halt.everything

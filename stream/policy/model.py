@@ -70,7 +70,7 @@ class Bureau(_Part, frozen=True):
 
 
 class Breaker(_Part, frozen=True):
-    """The window over which approvals of a segment are counted, in one partition."""
+    """The window over which approvals of a segment are counted."""
 
     window_ms: Positive
 

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from stream.policy.after_score import after_score
 from stream.policy.before_score import before_score
-from stream.policy.verdict import Case, Score, Verdict
+from stream.policy.breaker import BreakerLimits, partition_shares
+from stream.policy.verdict import BreakerWindow, Case, Score, Verdict
 
-__all__ = ["Case", "Score", "Verdict", "after_score", "before_score"]
+__all__ = [
+    "BreakerLimits",
+    "BreakerWindow",
+    "Case",
+    "Score",
+    "Verdict",
+    "after_score",
+    "before_score",
+    "partition_shares",
+]

@@ -30,6 +30,8 @@ class Case(NamedTuple):
     decide_by_ms: int
     store_age_ms: int
     exposure_fen: int
+    stopped_by: str | None = None
+    """Id of the operator's command that stops this application, if one does."""
 
 
 class Score(NamedTuple):
@@ -38,6 +40,15 @@ class Score(NamedTuple):
     points: int
     pd: float
     families: Sequence[tuple[str, float]]
+
+
+class BreakerWindow(NamedTuple):
+    """What a partition has approved of a segment in the breaker's window, and its most."""
+
+    approvals: int
+    amount_fen: int
+    approvals_max: int
+    amount_max_fen: int
 
 
 class Verdict(Struct, frozen=True, gc=False):

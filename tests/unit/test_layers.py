@@ -20,7 +20,8 @@ STDLIB = sys.stdlib_module_names
 MAY_IMPORT = {
     "stream.domain": {"msgspec"},
     "stream.policy": {"msgspec", "stream.domain", "stream.errors", "stream.limits"},
-    "stream.codec": {"msgspec", "stream.domain", "stream.errors", "stream.limits", "stream.ports"},
+    "stream.codec": {"cryptography", "msgspec", "stream.domain", "stream.errors", "stream.limits",
+                     "stream.ports"},
     # numpy arrays are what a model takes and gives, so they are part of the scoring vocabulary.
     "stream.scoring": {"msgspec", "numpy", "stream.domain", "stream.errors"},
     "stream.ports": {"numpy", "stream.domain", "stream.scoring"},

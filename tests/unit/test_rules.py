@@ -55,6 +55,24 @@ def test_kill_switch_refers(halt: Halt) -> None:
     assert verdict.reasons == (ReasonCode.HALTED,)
 
 
+def test_a_command_that_stops_is_named_in_the_trail() -> None:
+    """A referral by command says which command, so that its issuer can be found."""
+    verdict, trail = decide({"stopped_by": "cmd-00000001"})
+    assert verdict.reasons == (ReasonCode.HALTED,)
+    assert trail[-1].values == {"halted": True, "command_id": "cmd-00000001"}
+
+
+def test_the_breaker_says_what_it_weighed() -> None:
+    """The trail holds the window and the partition's share, so the rule can be run again."""
+    _, trail = decide({"approved_count": 7, "approved_fen": 900, "partitions": 6})
+    assert trail[-1].values == {
+        "approved_count": 7,
+        "approvals_max": 3_333,
+        "approved_fen": 900,
+        "amount_max_fen": 66_666_666_666,
+    }
+
+
 @pytest.mark.parametrize("part", ["offer", "bureau"])
 def test_record_of_another_person_refers(part: str) -> None:
     """A store that answers with somebody else's record never leads to an approval."""

@@ -1,0 +1,189 @@
+"""What an operator may command of a running engine, and what is in force.
+
+A command acts on one switch: a stop of everything, a segment, a channel or a
+model, or the breaker limits of a segment. The newest command of a switch is in
+force, by the time it was issued and then by its place on `decision.control`, so
+the order in which commands are read changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Final, NamedTuple
+
+from msgspec import Meta, Struct
+
+from stream.domain.application import Channel, Fen, Id, Instant, Segment
+from stream.domain.instant import to_ms
+
+EVERYTHING: Final = "all"
+"""The name of the one switch of the scope `everything`."""
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+class Action(StrEnum):
+    """What a command does to its switch."""
+
+    STOP = "stop"
+    RESUME = "resume"
+    LIMITS = "limits"
+
+
+class Scope(StrEnum):
+    """What kind of thing a command is about; the order is that in which stops are named."""
+
+    EVERYTHING = "everything"
+    SEGMENT = "segment"
+    CHANNEL = "channel"
+    MODEL = "model"
+
+
+class Limits(NamedTuple):
+    """Breaker limits of a segment in all partitions together; None is the policy's own."""
+
+    approvals_max: int | None
+    amount_max_fen: int | None
+
+
+class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One command; `limits` without any limit gives a segment back to the policy's."""
+
+    command_id: Id
+    action: Action
+    scope: Scope
+    name: str
+    reason: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,200}\Z")]
+    issued_at: Instant
+    issued_by: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")]
+    approvals_max: Annotated[int, Meta(ge=0, le=10_000_000_000)] | None = None
+    amount_max_fen: Fen | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError for a name outside its scope, limits out of place or an instant that is none.
+
+        A reader must not meet any of these later, where a stop depends on it.
+        """
+        to_ms(self.issued_at)
+        if not _named(self.scope, self.name):
+            raise ValueError(f"name is no {self.scope.value}")
+        given = (self.approvals_max, self.amount_max_fen) != (None, None)
+        if self.action is Action.LIMITS and self.scope is not Scope.SEGMENT:
+            raise ValueError("limits are of a segment")
+        if given and self.action is not Action.LIMITS:
+            raise ValueError(f"{self.action.value} carries no limits")
+
+    @property
+    def key(self) -> str:
+        """The switch: compaction keeps the newest command of each."""
+        if self.action is Action.LIMITS:
+            return f"breaker/{self.scope.value}/{self.name}"
+        return f"switch/{self.scope.value}/{self.name}"
+
+
+class Placed(NamedTuple):
+    """A command and its offset on the topic."""
+
+    command: Command
+    offset: int
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The higher of two commands of one switch is in force."""
+        return to_ms(self.command.issued_at), self.offset
+
+
+class Switches(Struct, frozen=True):
+    """What is in force after the commands read so far; a new value for every command."""
+
+    version: int = -1
+    """The highest offset read."""
+    in_force: dict[str, Placed] = {}
+    stops: dict[tuple[str, str], str] = {}
+    """Command id of the stop, by scope and name."""
+
+    def with_command(self, command: Command, offset: int) -> Switches:
+        """These switches and one more command; an older one than that in force is ignored."""
+        placed, key = Placed(command, offset), command.key
+        version = max(self.version, offset)
+        standing = self.in_force.get(key)
+        if standing is not None and standing.rank >= placed.rank:
+            return Switches(version, self.in_force, self.stops)
+        in_force = {**self.in_force, key: placed}
+        stops = {
+            (each.scope.value, each.name): each.command_id
+            for each, _ in in_force.values()
+            if each.action is Action.STOP
+        }
+        return Switches(version, in_force, stops)
+
+    def is_in_force(self, command: Command) -> bool:
+        """Whether this very command is the newest of its switch."""
+        standing = self.in_force.get(command.key)
+        return standing is not None and standing.command == command
+
+    def stopped(self, segment: str, channel: str, model_id: str) -> str | None:
+        """Id of the command that stops such an application, the widest first; None when none."""
+        stops = self.stops
+        if not stops:
+            return None
+        return (
+            stops.get(("everything", EVERYTHING))
+            or stops.get(("segment", segment))
+            or stops.get(("channel", channel))
+            or stops.get(("model", model_id))
+        )
+
+    def limits(self, segment: str) -> Limits | None:
+        """The commanded breaker limits of a segment; None when the policy's hold."""
+        standing = self.in_force.get(f"breaker/segment/{segment}")
+        if standing is None:
+            return None
+        limits = Limits(standing.command.approvals_max, standing.command.amount_max_fen)
+        return None if limits == (None, None) else limits
+
+    def record(self) -> dict[str, object]:
+        """What an audit record keeps: up to where commands were read, and which of them hold."""
+        breakers = {
+            each.name: each.command_id
+            for each, _ in self.in_force.values()
+            if each.action is Action.LIMITS and self.limits(each.name) is not None
+        }
+        return {
+            "version": self.version,
+            "stops": sorted(self.stops.values()),
+            "breakers": dict(sorted(breakers.items())),
+        }
+
+
+class AckResult(StrEnum):
+    """What a worker did with a command."""
+
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"
+    REFUSED = "refused"
+
+
+class Acknowledgement(Struct, frozen=True, omit_defaults=True):
+    """A worker's word on one record of `decision.control`.
+
+    `last_affected_decided_at` is the worker's latest decision within the
+    command's scope before it applied the command.
+    """
+
+    worker: str
+    control_offset: int
+    result: AckResult
+    applied_at: str
+    command_id: str | None = None
+    last_affected_decided_at: str | None = None
+    why: str | None = None
+
+
+def _named(scope: Scope, name: str) -> bool:
+    if scope is Scope.EVERYTHING:
+        return name == EVERYTHING
+    if scope is Scope.MODEL:
+        return _MODEL_NAME.match(name) is not None
+    return name in {each.value for each in (Segment if scope is Scope.SEGMENT else Channel)}

@@ -1,0 +1,53 @@
+"""A partition's share of the breaker's limits."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from policy_cases import POLICY
+
+from stream.domain.application import Segment
+from stream.domain.control import Action, Command, Scope, Switches
+from stream.policy.rules import BreakerLimits, partition_shares
+
+
+def limits(approvals_max: int | None, amount_max_fen: int | None) -> Switches:
+    command = Command(
+        command_id="cmd-00000001",
+        action=Action.LIMITS,
+        scope=Scope.SEGMENT,
+        name="farmer",
+        reason="month end",
+        issued_at="2026-11-24T08:00:00Z",
+        issued_by="duty",
+        approvals_max=approvals_max,
+        amount_max_fen=amount_max_fen,
+    )
+    return Switches().with_command(command, 0)
+
+
+@given(
+    approvals_max=st.integers(0, 10**9),
+    amount_max_fen=st.integers(0, 10**13),
+    partitions=st.integers(1, 10_000),
+)
+def test_shares_never_add_up_to_more_than_the_limit(
+    approvals_max: int, amount_max_fen: int, partitions: int
+) -> None:
+    """All partitions together approve no more than the limit, without knowing each other."""
+    share = partition_shares(POLICY, limits(approvals_max, amount_max_fen), partitions)["farmer"]
+    assert approvals_max >= share.approvals_max * partitions
+    assert amount_max_fen >= share.amount_max_fen * partitions
+
+
+def test_a_command_replaces_only_what_it_names() -> None:
+    """A limit the command leaves out, and every other segment, stays with the policy."""
+    before = partition_shares(POLICY, Switches(), 6)
+    after = partition_shares(POLICY, limits(60, None), 6)
+    assert BreakerLimits(10, before[Segment.FARMER].amount_max_fen) == after[Segment.FARMER]
+    assert before[Segment.CONSUMER] == after[Segment.CONSUMER]
+
+
+def test_a_limit_below_the_number_of_partitions_approves_nothing() -> None:
+    """What cannot be shared out is referred, never rounded up."""
+    assert partition_shares(POLICY, limits(5, None), 6)[Segment.FARMER].approvals_max == 0
