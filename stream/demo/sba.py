@@ -13,7 +13,6 @@ same kind of business among loans approved at least `SETTLED_YEARS` before.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ from stream.domain.application import Application, Declared, Segment
 from stream.domain.bureau import BureauFeatures, BureauStatus
 from stream.domain.decision import Decision
 from stream.domain.instant import from_ms
-from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.domain.outcome import LoanOutcome, OutcomeEvent, outcome_of
 from stream.domain.whitelist import Conclusion, WhitelistEntry
 from stream.errors import ConfigError
 
@@ -87,19 +86,8 @@ class SbaReplay:
         """What core banking reports of an approved loan once its fate is due."""
         fate = self.fates[decision.application_id]
         lost = fate.event is OutcomeEvent.DEFAULT
-        digest = hashlib.sha256(b"fate/1/" + decision.decision_id.encode()).hexdigest()
-        return LoanOutcome(
-            outcome_id=f"o_{digest[:32]}",
-            event=fate.event,
-            application_id=decision.application_id,
-            decision_id=decision.decision_id,
-            applicant_token=decision.applicant_token,
-            channel=decision.channel,
-            segment=decision.segment,
-            amount_fen=decision.approved_amount_fen,
-            occurred_at=from_ms(now_ms),
-            loss_fen=round(decision.approved_amount_fen * fate.loss_share) if lost else None,
-        )
+        loss_fen = round(decision.approved_amount_fen * fate.loss_share) if lost else None
+        return outcome_of(decision, fate.event, now_ms, loss_fen=loss_fen)
 
     def due(self) -> list[tuple[int, str]]:
         """Offset and decision id of every fate, in order; only approved ones are to be sent."""

@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from stream.disbursement.kit import KitSettings, Totals, run_kit
+from stream.domain.topics import DECISIONS, OUTCOMES
 from stream.edge.clients import require_topic
 from stream.errors import FatalError
 
@@ -19,6 +20,8 @@ REPORT_SECONDS = 2.0
 
 Bootstrap = Annotated[str, typer.Option(help="Kafka bootstrap servers.")]
 StateDir = Annotated[Path, typer.Option(help="Folder of the payment ledger.")]
+Decisions = Annotated[str, typer.Option(help="Topic to read decisions from.")]
+Outcomes = Annotated[str, typer.Option(help="Topic to announce payments on.")]
 Group = Annotated[str, typer.Option(help="Consumer group.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
@@ -27,9 +30,11 @@ def disburse(
     bootstrap: Bootstrap = "127.0.0.1:9092",
     state_dir: StateDir = Path(".tenminute/disbursement"),
     group: Group = "tenminute-disbursement",
+    decisions_topic: Decisions = DECISIONS,
+    outcomes_topic: Outcomes = OUTCOMES,
     as_json: AsJson = False,
 ) -> None:
-    """Pay approvals from disbursement.decisions once each, and announce them on loan.outcomes.
+    """Pay approvals of a decisions topic once each, and announce them on an outcomes topic.
 
     Runs until Ctrl-C or SIGTERM. Exit codes: 0 stopped, 1 failed, 3 no broker.
 
@@ -38,7 +43,7 @@ def disburse(
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    settings = KitSettings(bootstrap=bootstrap, state_dir=state_dir, group_id=group)
+    settings = KitSettings(bootstrap, state_dir, group, decisions_topic, outcomes_topic)
     try:
         require_topic(bootstrap, settings.decisions_topic)
         totals = run_kit(settings, stop, _Reporter(as_json))
@@ -68,5 +73,6 @@ def _line(totals: Totals, as_json: bool) -> str:
         return orjson.dumps(totals._asdict()).decode()
     return (
         f"{totals.decisions:,} decisions, {totals.approvals:,} approvals, {totals.paid:,} paid "
-        f"({totals.paid_fen / 100:,.2f} yuan), {totals.repeats:,} repeats not paid again"
+        f"({totals.paid_fen / 100:,.2f} yuan), {totals.repeats:,} repeats not paid again, "
+        f"{totals.expired:,} expired, {totals.unknown:,} of unknown outcome"
     )

@@ -4,7 +4,8 @@ For each batch of `disbursement.decisions`, read with `read_committed` so that
 an aborted decision is never seen:
 
 1. poll;
-2. pay: one transaction in the payment ledger, where `decision_id` is unique;
+2. pay: one transaction in the payment ledger, where `decision_id` and the
+   application are unique: a second-stage decision on a paid loan is no second loan;
 3. announce: publish a `disbursed` outcome for every payment not yet announced,
    wait for the broker, then mark them;
 4. commit the offsets.
@@ -13,38 +14,49 @@ A crash before 2 reads the batch again; after 2 the payments stand, and 3 is don
 again with the same bytes and the same `outcome_id`; after 3 the batch is read
 again and pays nothing. So money moves once and its outcome is announced at
 least once, with an id that makes the repeat harmless.
+
+Paid is an `approve` whose offer has not ended. A referral is a person's to
+decide; an outcome this kit does not know is set aside, never guessed. Headers
+are not read, so nothing in them can stop a payment.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from stream.codec.decision_v1 import decode_decision
 from stream.codec.headers import cloud_event
+from stream.config import Settings, load_settings
 from stream.disbursement.ledger import Payment, PaymentLedger
-from stream.domain.decision import Decision, Outcome
-from stream.domain.instant import from_ms
-from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.disbursement.order import Order, Verdict, decode_order
+from stream.domain.outcome import LoanOutcome, OutcomeEvent, outcome_of
 from stream.domain.topics import DECISIONS, OUTCOMES
+from stream.edge.clients import consumer, producer
 from stream.errors import BrokerError, FatalError
 
-POLL_MS = 200
+POLL_SECONDS = 0.2
 """Longest the loop looks away from its stop sign, so that it ends well within two seconds."""
 
 POLL_RECORDS_MAX = 500
 ANNOUNCE_SECONDS_MAX = 30.0
-CLOSE_MS_MAX = 1_000
+GROUP_MOVED_ON = frozenset(
+    (
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError._STATE,  # nothing is assigned to us any more
+    )
+)
+"""A commit refused so leaves the batch to the partition's next owner, who pays none of it again."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -73,26 +85,11 @@ class Totals(NamedTuple):
     paid: int = 0
     paid_fen: int = 0
     repeats: int = 0
+    expired: int = 0
+    unknown: int = 0
 
 
 Progress = Callable[[Totals], None]
-METADATA_SECONDS_MAX = 15.0
-
-
-def disbursed(decision: Decision, now_ms: int) -> LoanOutcome:
-    """The outcome that announces the payment of an approval; its id follows from the decision's."""
-    digest = hashlib.sha256(b"disbursed/1/" + decision.decision_id.encode()).hexdigest()
-    return LoanOutcome(
-        outcome_id=f"o_{digest[:32]}",
-        event=OutcomeEvent.DISBURSED,
-        application_id=decision.application_id,
-        decision_id=decision.decision_id,
-        applicant_token=decision.applicant_token,
-        channel=decision.channel,
-        segment=decision.segment,
-        amount_fen=decision.approved_amount_fen,
-        occurred_at=from_ms(now_ms),
-    )
 
 
 def run_kit(settings: KitSettings, stop: Event, progress: Progress | None = None) -> Totals:
@@ -105,9 +102,9 @@ def run_kit(settings: KitSettings, stop: Event, progress: Progress | None = None
                 totals = kit.one_batch(totals)
                 if progress is not None:
                     progress(totals)
-    except KafkaError as error:
+    except KafkaException as error:
         raise BrokerError(
-            f"{settings.bootstrap}: {type(error).__name__}: {error}",
+            f"{settings.bootstrap}: {error.args[0].name()}",
             fix="check the broker with `tenminute doctor`; nothing is paid twice on a restart",
         ) from error
     return totals
@@ -118,9 +115,13 @@ class Kit:
 
     def __init__(self, settings: KitSettings, ledger: PaymentLedger) -> None:
         self._ledger = ledger
+        self._decisions_topic = settings.decisions_topic
         self._outcomes_topic = settings.outcomes_topic
-        self._producer = _producer(settings)
-        self._consumer = _consumer(settings)
+        kafka: Settings = load_settings(bootstrap=settings.bootstrap)
+        self._producer = producer(kafka)
+        # Every decision counts: a group seen for the first time starts at the beginning.
+        self._consumer = consumer(kafka, settings.group_id, **{"auto.offset.reset": "earliest"})
+        self._consumer.subscribe([settings.decisions_topic])
 
     def __enter__(self) -> Self:
         """Return the connected kit."""
@@ -132,101 +133,100 @@ class Kit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the group without committing anything, and close both clients."""
-        self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS_MAX)
-        self._producer.close(timeout=CLOSE_MS_MAX / 1_000)
+        """Leave the group without committing anything."""
+        self._consumer.close()
 
     def one_batch(self, totals: Totals) -> Totals:
         """Do steps 1 to 4 for one poll and return the new totals."""
-        polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
-        decisions = [_decode(record) for records in polled.values() for record in records]
-        if not decisions:
+        messages = self._poll()
+        if not messages:
             return totals
-        approvals = [decision for decision in decisions if decision.outcome is Outcome.APPROVE]
         now_ms = time.time_ns() // 1_000_000
-        paid, paid_fen = self._ledger.pay([_payment(decision, now_ms) for decision in approvals])
+        orders = [_order(message, now_ms) for message in messages]
+        to_pay = [order for order, verdict in orders if verdict is Verdict.PAY]
+        paid, paid_fen = self._ledger.pay([_payment(order, now_ms) for order in to_pay])
         self.announce()
-        self._consumer.commit()
+        self._commit(messages)
+        count = Counter(verdict for _, verdict in orders)
         return Totals(
-            decisions=totals.decisions + len(decisions),
-            approvals=totals.approvals + len(approvals),
+            decisions=totals.decisions + len(orders),
+            approvals=totals.approvals + count[Verdict.PAY] + count[Verdict.EXPIRED],
             paid=totals.paid + paid,
             paid_fen=totals.paid_fen + paid_fen,
-            repeats=totals.repeats + len(approvals) - paid,
+            repeats=totals.repeats + len(to_pay) - paid,
+            expired=totals.expired + count[Verdict.EXPIRED],
+            unknown=totals.unknown + count[Verdict.UNKNOWN],
         )
 
     def announce(self) -> None:
         """Do step 3: publish what is not yet announced, and mark it once the broker has it."""
         waiting = self._ledger.unannounced()
-        if not waiting:
-            return
-        sent = [
-            self._producer.send(
+        faults: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                faults.append(error)
+
+        for payment in waiting:
+            self._producer.produce(
                 self._outcomes_topic,
-                value=payment.outcome,
-                key=payment.applicant_key,
-                headers=_headers(payment),
+                payment.outcome,
+                payment.applicant_key,
+                headers=[*_headers(payment)],
+                on_delivery=delivered,
             )
-            for payment in waiting
-        ]
-        for future in sent:
-            future.get(timeout=ANNOUNCE_SECONDS_MAX)
+        if self._producer.flush(ANNOUNCE_SECONDS_MAX):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        if faults:
+            raise KafkaException(faults[0])
         self._ledger.announced(waiting)
 
+    def _poll(self) -> list[Message]:
+        """What has arrived; waits for the first record only."""
+        first = self._consumer.poll(POLL_SECONDS)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(POLL_RECORDS_MAX - 1, 0)]
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                raise KafkaException(error)
+        return messages
 
-def _decode(record: Any) -> Decision:  # noqa: ANN401  (untyped client)
+    def _commit(self, messages: Sequence[Message]) -> None:
+        ends = {message.partition(): (message.offset() or 0) + 1 for message in messages}
+        positions = [
+            TopicPartition(self._decisions_topic, partition or 0, end)
+            for partition, end in ends.items()
+        ]
+        try:
+            self._consumer.commit(offsets=positions, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in GROUP_MOVED_ON:
+                raise
+
+
+def _order(message: Message, now_ms: int) -> tuple[Order, Verdict]:
     try:
-        return decode_decision(record.value or b"")
-    except msgspec.DecodeError:
-        where = f"{record.topic}/{record.partition}/{record.offset}"
+        order = decode_order(message.value() or b"")
+        return order, order.verdict(now_ms)
+    except ValueError:  # msgspec's errors are ValueErrors too
+        where = f"{message.topic()}/{message.partition()}/{message.offset()}"
         raise FatalError(
             f"{where}: not a decision of schema version 1",
             fix="compare it with schemas/, then move the group's offset past it on purpose",
         ) from None
 
 
-def _payment(decision: Decision, now_ms: int) -> Payment:
+def _payment(order: Order, now_ms: int) -> Payment:
     return Payment(
-        decision_id=decision.decision_id,
-        amount_fen=decision.approved_amount_fen,
-        applicant_key=decision.applicant_token.encode(),
-        outcome=_encoder.encode(disbursed(decision, now_ms)),
+        decision_id=order.decision_id,
+        amount_fen=order.approved_amount_fen,
+        applicant_key=order.applicant_token.encode(),
+        outcome=_encoder.encode(outcome_of(order, OutcomeEvent.DISBURSED, now_ms)),
     )
 
 
 def _headers(payment: Payment) -> list[tuple[str, bytes]]:
     outcome = msgspec.json.decode(payment.outcome, type=LoanOutcome)
     return cloud_event("loan.outcome.v1", "/disbursement", outcome.outcome_id, outcome.occurred_at)
-
-
-def _consumer(settings: KitSettings) -> Any:  # noqa: ANN401  (untyped client)
-    client = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        group_id=settings.group_id,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        # Every decision counts: a group seen for the first time starts at the beginning.
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=100,
-    )
-    # A member that joins before it knows the topic's partitions is given none, and stays so.
-    deadline = time.monotonic() + METADATA_SECONDS_MAX
-    while not client.partitions_for_topic(settings.decisions_topic):
-        if time.monotonic() > deadline:
-            client.close(autocommit=False)
-            raise BrokerError(
-                f"no topic {settings.decisions_topic}", fix="run: tenminute topics apply"
-            )
-        time.sleep(0.05)
-    client.subscribe([settings.decisions_topic])
-    return client
-
-
-def _producer(settings: KitSettings) -> Any:  # noqa: ANN401  (untyped client)
-    """The default partitioner is murmur2, so an outcome lands in its decision's partition."""
-    return KafkaProducer(
-        bootstrap_servers=settings.bootstrap,
-        acks="all",
-        enable_idempotence=True,
-        linger_ms=5,
-    )

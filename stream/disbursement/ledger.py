@@ -1,4 +1,4 @@
-"""What was paid, on disk: one SQLite row per decision, so that a repeat pays nothing."""
+"""What was paid, on disk: one SQLite row per decision and loan, so that a repeat pays nothing."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS payments (
     announced INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unannounced ON payments (decision_id) WHERE announced = 0;
+CREATE UNIQUE INDEX IF NOT EXISTS one_loan
+    ON payments (applicant_key, json_extract(CAST(outcome AS TEXT), '$.application_id'));
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,20 +20,19 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from kafka import KafkaProducer
 
-from stream.codec.decision_v1 import encode_decision
-from stream.codec.keys import decision_id, partition_of
+from stream.codec.keys import partition_of
 from stream.config import Settings
-from stream.disbursement.kit import KitSettings, Totals, disbursed, run_kit
+from stream.disbursement.kit import KitSettings, Totals, run_kit
 from stream.disbursement.ledger import Payment, PaymentLedger
-from stream.domain.application import Channel, Segment
-from stream.domain.decision import Decision, Outcome, PolicyUsed
-from stream.domain.outcome import LoanOutcome, OutcomeEvent
+from stream.disbursement.order import Order, decode_order
+from stream.domain.outcome import LoanOutcome, OutcomeEvent, outcome_of
 from stream.edge.clients import producer, transactional_producer
 
 pytestmark = pytest.mark.broker
 
-AT = "2026-11-24T08:00:00.000Z"
+EXAMPLE = Path("schemas/examples/valid/disbursement.decisions.approve.json")
 PARTITIONS = 3
 WAIT_SECONDS_MAX = 60.0
 
@@ -62,47 +62,27 @@ def bench(broker: Any, tmp_path: Path) -> Bench:
     return Bench(kit, Settings(bootstrap=broker.bootstrap))
 
 
-def decision(number: int, outcome: Outcome = Outcome.APPROVE) -> Decision:
-    application_id = f"application-{number:06d}"
-    amount_fen = 1_000_000 if outcome is Outcome.APPROVE else 0
-    return Decision(
-        decision_id=decision_id(application_id),
-        application_id=application_id,
-        applicant_token=f"a1_{number:032x}",
-        channel=Channel.H5,
-        segment=Segment.FARMER,
-        product_code="farmer_loan",
-        outcome=outcome,
-        requested_amount_fen=1_000_000,
-        approved_amount_fen=amount_fen,
-        counter_offer=False,
-        term_months=12,
-        price_tier=None,
-        apr_bps=None,
-        offer_id=None,
-        offer_expires_at=None,
-        reasons=(),
-        referral=None,
-        score_points=None,
-        pd=None,
-        band=None,
-        model=None,
-        policy=PolicyUsed("policy-1", "0" * 64),
-        list_version=None,
-        exposure_before_fen=0,
-        exposure_after_fen=amount_fen,
-        application_sha256="0" * 64,
-        submitted_at=AT,
-        decided_at=AT,
-        deadline_met=True,
-        synthetic=True,
-    )
+def document(number: int, **changes: Any) -> dict[str, Any]:
+    """An approval of one million fen as a document, with `changes` laid over it."""
+    own = {
+        "decision_id": f"d_{number:032x}",
+        "application_id": f"application-{number:06d}",
+        "applicant_token": f"a1_{number:032x}",
+        "approved_amount_fen": 1_000_000,
+        "offer_expires_at": None,
+    }
+    return {**json.loads(EXAMPLE.read_bytes()), **own, **changes}
 
 
-def send(client: Any, topic: str, decisions: list[Decision]) -> None:
-    for each in decisions:
-        value, headers = encode_decision(each)
-        client.produce(topic, value, each.applicant_token.encode(), headers=[*headers])
+def decision(number: int, **changes: Any) -> Order:
+    """The same as the kit reads it."""
+    return decode_order(json.dumps(document(number, **changes)).encode())
+
+
+def send(client: Any, topic: str, documents: list[dict[str, Any]], headers: Any = ()) -> None:
+    for each in documents:
+        value = json.dumps(each).encode()
+        client.produce(topic, value, each["applicant_token"].encode(), headers=[*headers])
     client.flush(10)
 
 
@@ -143,13 +123,13 @@ def outcomes(bench: Bench) -> list[tuple[int, LoanOutcome]]:
 
 def test_a_repeated_decision_is_paid_once(bench: Bench) -> None:
     """Ten approvals sent twice move money ten times; referrals move none."""
-    approvals = [decision(number) for number in range(10)]
-    referrals = [decision(number, Outcome.REFER) for number in range(10, 13)]
+    approvals = [document(number) for number in range(10)]
+    referrals = [document(number, outcome="refer") for number in range(10, 13)]
     send(producer(bench.settings), bench.kit.decisions_topic, approvals + referrals + approvals)
     totals = pay_until(bench, lambda totals: totals.decisions == 23)
     assert totals == Totals(decisions=23, approvals=20, paid=10, paid_fen=10_000_000, repeats=10)
     published = outcomes(bench)
-    assert sorted(each.decision_id for each in approvals) == sorted(
+    assert sorted(each["decision_id"] for each in approvals) == sorted(
         outcome.decision_id for _, outcome in published
     )
     for partition, outcome in published:
@@ -161,9 +141,9 @@ def test_a_repeated_decision_is_paid_once(bench: Bench) -> None:
 def test_a_restart_pays_nothing_again(bench: Bench) -> None:
     """A second process of another group reads everything again and pays only what is new."""
     client = producer(bench.settings)
-    send(client, bench.kit.decisions_topic, [decision(number) for number in range(5)])
+    send(client, bench.kit.decisions_topic, [document(number) for number in range(5)])
     pay_until(bench, lambda totals: totals.paid == 5)
-    send(client, bench.kit.decisions_topic, [decision(5)])
+    send(client, bench.kit.decisions_topic, [document(5)])
     again = Bench(other_group(bench.kit, "again"), bench.settings)
     totals = pay_until(again, lambda totals: totals.decisions == 6)
     assert totals.paid == 1
@@ -180,19 +160,61 @@ def test_an_aborted_decision_is_never_paid(bench: Bench) -> None:
     client = transactional_producer(bench.settings, f"engine-{uuid4().hex[:8]}")
     client.init_transactions(30)
     client.begin_transaction()
-    send(client, bench.kit.decisions_topic, [decision(number) for number in range(4)])
+    send(client, bench.kit.decisions_topic, [document(number) for number in range(4)])
     client.abort_transaction(30)
     client.begin_transaction()
-    send(client, bench.kit.decisions_topic, [decision(9)])
+    send(client, bench.kit.decisions_topic, [document(9)])
     client.commit_transaction(30)
     totals = pay_until(bench, lambda totals: totals.paid == 1)
     assert totals.decisions == 1
     assert [decision(9).decision_id] == [outcome.decision_id for _, outcome in outcomes(bench)]
 
 
+def test_what_is_not_a_plain_approval_is_set_aside(bench: Bench) -> None:
+    """An ended offer and an unknown outcome are not paid; an unknown field stops nothing."""
+    ended = document(1, offer_expires_at="2026-01-01T00:00:00Z")
+    unknown = document(2, outcome="approve_in_part")
+    odd = document(3, invented_in_2027={"a": [1]}, stage=7)
+    send(producer(bench.settings), bench.kit.decisions_topic, [ended, unknown, odd])
+    totals = pay_until(bench, lambda totals: totals.decisions == 3)
+    expected = Totals(
+        decisions=3, approvals=2, paid=1, paid_fen=1_000_000, repeats=0, expired=1, unknown=1
+    )
+    assert expected == totals
+    assert [decision(3).decision_id] == [outcome.decision_id for _, outcome in outcomes(bench)]
+
+
+def test_a_loan_is_paid_once_though_decided_twice(bench: Bench) -> None:
+    """A second-stage approval of a paid application is no second loan; a stranger's is one."""
+    first, second = document(1), {**document(1), "decision_id": f"d_{99:032x}", "stage": 2}
+    stranger = {**document(2), "application_id": first["application_id"]}
+    send(producer(bench.settings), bench.kit.decisions_topic, [first, second, stranger])
+    totals = pay_until(bench, lambda totals: totals.decisions == 3)
+    assert (totals.paid, totals.repeats) == (2, 1)
+
+
+class _NotUtf8(str):
+    """A header name whose bytes on the wire are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_header_nobody_can_read_stops_no_payment(bench: Bench) -> None:
+    """A name that is not UTF-8 and an empty one are passed over."""
+    sender = KafkaProducer(bootstrap_servers=bench.kit.bootstrap)
+    headers = [(_NotUtf8("name"), b"\xff"), ("", b"")]
+    key, value = decision(1).applicant_token.encode(), json.dumps(document(1)).encode()
+    sender.send(bench.kit.decisions_topic, value, key, headers).get(15)
+    sender.close()
+    assert pay_until(bench, lambda totals: totals.decisions == 1).paid == 1
+
+
 def test_a_crash_before_the_announcement_is_made_good(bench: Bench) -> None:
     """A payment on disk whose outcome was not published is announced at the next start."""
-    paid = disbursed(decision(1), 1_764_000_000_000)
+    paid = outcome_of(decision(1), OutcomeEvent.DISBURSED, 1_764_000_000_000)
     with PaymentLedger(bench.kit.ledger_file) as ledger:
         key = paid.applicant_token.encode()
         ledger.pay([Payment(paid.decision_id, paid.amount_fen, key, msgspec.json.encode(paid))])

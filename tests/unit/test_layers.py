@@ -36,8 +36,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 
 OUTSIDE = {
-    "confluent_kafka": {"edge", "ops", "loop", "broker", "demo"},
-    "kafka": {"ops", "disbursement"},
+    "confluent_kafka": {"edge", "ops", "loop", "broker", "conform", "demo", "disbursement"},
+    "kafka": {"ops", "conform"},
     "faust": {"loop"},
     "onnxruntime": {"edge"},
     "lmdb": {"edge"},
@@ -47,7 +47,7 @@ OUTSIDE = {
     "prometheus_client": {"obs", "edge"},
 }
 
-MAY_IMPORT_EDGE = {"edge", "cli", "__main__", "ops", "demo", "disbursement", "loop"}
+MAY_IMPORT_EDGE = {"edge", "cli", "__main__", "ops", "conform", "demo", "disbursement", "loop"}
 
 # What makes a decision depend on when or where it was made.
 UNREPEATABLE_MODULES = {
