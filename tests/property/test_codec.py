@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import application, application_bytes
-from golden.bad_inputs import CANARY
+from corpus.catalogue import CANARY
 from hypothesis import example, given
 from hypothesis import strategies as st
 

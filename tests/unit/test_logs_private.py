@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 from builders import NOW_MS, FakeViews, application_bytes, bureau, entry, raw, record, token
-from golden.bad_inputs import BAD, CANARY
+from corpus.catalogue import BAD, CANARY
 from policy_cases import POLICY, TOKEN
 from prometheus_client import CollectorRegistry, generate_latest
 

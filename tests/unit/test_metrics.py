@@ -6,7 +6,7 @@ import re
 
 import pytest
 from builders import NOW_MS, FakeViews, bureau, entry, record
-from golden.bad_inputs import BAD
+from corpus.catalogue import BAD
 from policy_cases import POLICY
 from prometheus_client import CollectorRegistry, generate_latest
 

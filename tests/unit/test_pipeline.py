@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import NOW_MS, FakeViews, bureau, entry, raw, record, token
-from golden.bad_inputs import BAD
+from corpus.catalogue import BAD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_cases import POLICY, TOKEN
