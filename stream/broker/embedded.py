@@ -50,8 +50,13 @@ class EmbeddedBroker:
         port: int = 0,
         cache: Path | None = None,
         heap_mb: int = HEAP_MB,
+        proxied_port: int | None = None,
     ) -> None:
-        """Remember where to keep data and log; port 0 means any free one, kept over restarts."""
+        """Remember where to keep data and log; port 0 means any free one, kept over restarts.
+
+        With `proxied_port` the broker also listens at `behind_proxy`, and tells whoever comes
+        that way to use that port: a proxy there sees all that its clients say.
+        """
         self.folder = folder
         self.log_path = folder / "broker.log"
         self.why = f"Apache Kafka {kafka_version()}"
@@ -60,6 +65,7 @@ class EmbeddedBroker:
         self._port = port
         self._cache = cache
         self._heap_mb = heap_mb
+        self._proxied = None if proxied_port is None else (free_port(), proxied_port)
         self._watcher: subprocess.Popen[bytes] | None = None
         self._pid = 0
 
@@ -68,6 +74,12 @@ class EmbeddedBroker:
         """Return the address clients are given."""
         assert self._port, "the broker has not been started"
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def behind_proxy(self) -> str:
+        """Return where a proxy on `proxied_port` finds the broker."""
+        assert self._proxied is not None, "the broker was given no proxied_port"
+        return f"127.0.0.1:{self._proxied[0]}"
 
     @property
     def pid(self) -> int:
@@ -149,7 +161,7 @@ class EmbeddedBroker:
     def _prepare(self, java: Path, jars: Path) -> None:
         """Write the properties and, on the first start, format the data folder."""
         properties = self.folder / "server.properties"
-        text = server_properties(self._port, free_port(), self._data)
+        text = server_properties(self._port, free_port(), self._data, self._proxied)
         properties.write_text(text, encoding="utf-8")
         if (self._data / "meta.properties").exists():
             return

@@ -14,15 +14,29 @@ SESSION_TIMEOUT_MS = 3_000
 CLUSTER_ID = "dGVuLW1pbnV0ZS1sb2FuIQ"
 
 
-def server_properties(port: int, controller_port: int, data: Path) -> str:
-    """Return the text of `server.properties`."""
+def server_properties(
+    port: int, controller_port: int, data: Path, proxied: tuple[int, int] | None = None
+) -> str:
+    """Return the text of `server.properties`.
+
+    `proxied` adds a listener on its first port that sends its clients to the second one, where a
+    proxy is to stand.
+    """
+    listeners = f"PLAINTEXT://127.0.0.1:{port}"
+    advertised = listeners
+    if proxied is not None:
+        listeners += f",PROXIED://127.0.0.1:{proxied[0]}"
+        advertised += f",PROXIED://127.0.0.1:{proxied[1]}"
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": advertised,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,"
+        "CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": data.resolve(),
         "auto.create.topics.enable": "false",
         "default.replication.factor": 1,
