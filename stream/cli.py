@@ -14,10 +14,12 @@ import typer
 
 from stream import __version__
 from stream.config import load_settings
+from stream.conform.cli import conform_app
 from stream.disbursement.cli import disburse
 from stream.errors import ConfigError
 from stream.lab.cli import train
 from stream.loop.cli import loop
+from stream.ops.control_cli import control_app
 from stream.ops.doctor import doctor
 from stream.ops.explain import explain
 from stream.ops.publish import publish
@@ -101,4 +103,6 @@ app.command()(doctor)
 app.command()(disburse)
 app.command()(loop)
 app.add_typer(topics_app, name="topics")
+app.add_typer(control_app, name="control")
 app.add_typer(policy_app, name="policy")
+app.add_typer(conform_app, name="conform")
