@@ -26,12 +26,14 @@ import msgspec
 from stream.config import load_settings
 from stream.demo.loans import load_loans
 from stream.demo.terms import LoanCase, Run
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.control import Switches
+from stream.domain.draft import Draft
+from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS
 from stream.edge.lmdb_store import BUREAU, WHITELIST, Change, StoreReader, StoreWriter
 from stream.edge.onnx_scorer import load_models
 from stream.limits import BATCH_RECORDS_MAX
-from stream.pipeline import Pipeline
+from stream.pipeline import Circumstances, Pipeline
 from stream.policy.load import load_policy
 from stream.ports import Record
 
@@ -103,10 +105,9 @@ def one_round(
 
         draft = Draft(ledger)
         with store.reading() as views:
-            batch = pipeline.run(
-                records[start : start + batch_records], views, {0: draft}, NOW_MS, mark
-            )
-        draft.apply()
+            under = Circumstances(NOW_MS, views, Switches(), 1)
+            batch = pipeline.run(records[start : start + batch_records], {0: draft}, under, mark)
+        draft.apply(ledger)
         mark("apply")
         decided += len(batch.decisions)
         approved += sum(decision.approved_amount_fen > 0 for decision in batch.decisions)

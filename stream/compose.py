@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stream import __version__
 from stream.codec.keys import decision_id
@@ -16,12 +16,17 @@ from stream.domain.decision import (
     PolicyUsed,
     ReasonGiven,
     Referral,
+    ReviewGiven,
     RuleHit,
+    Standing,
 )
-from stream.domain.instant import from_ms
+from stream.domain.instant import from_ms, to_ms
 from stream.domain.reasons import REASONS, ReasonCode
+from stream.limits import DECIDE_WITHIN_MS
 from stream.policy.model import Policy
-from stream.policy.rules import Case, Score, Verdict
+from stream.policy.rules import BreakerWindow, Case, Score, Verdict
+from stream.policy.second_stage import ReviewCase
+from stream.ports import Record
 from stream.scoring.manifest import Manifest
 from stream.scoring.scorecard import (
     adverse_families,
@@ -48,20 +53,32 @@ class Scored(NamedTuple):
         return cls(score, log_odds, given, manifest)
 
 
+class Given(Protocol):
+    """The part of a row that the audit keeps."""
+
+    trail: list[RuleHit]
+    features: list[float]
+    scored: Scored | None
+
+
+class Moment(NamedTuple):
+    """Where a record came from and what stood beside it, for the audit."""
+
+    record: Record
+    window: BreakerWindow
+    control_version: int
+    partitions: int
+
+
 def compose_decision(
-    case: Case,
-    verdict: Verdict,
-    scored: Scored | None,
-    policy: Policy,
-    sha256: str,
-    exposure_fen: int,
+    case: Case, verdict: Verdict, scored: Scored | None, policy: Policy, sha256: str
 ) -> Decision:
-    """The decision record of one verdict; `exposure_fen` is what was promised before it."""
+    """The decision record of one verdict on an application."""
     app, entry = case.app, case.entry
     manifest = scored.manifest if scored else None
     approved = verdict.outcome is Outcome.APPROVE
     return Decision(
-        decision_id=decision_id(app.application_id),
+        decision_id=decision_id(app.applicant_token, app.application_id),
         application_id=app.application_id,
         applicant_token=app.applicant_token,
         channel=app.channel,
@@ -86,39 +103,120 @@ def compose_decision(
         else None,
         policy=PolicyUsed(policy.policy_id, policy.sha256),
         list_version=entry.list_version if entry else None,
-        exposure_before_fen=exposure_fen,
-        exposure_after_fen=exposure_fen + verdict.approved_amount_fen,
+        exposure_before_fen=case.exposure_fen,
+        exposure_after_fen=case.exposure_fen + verdict.approved_amount_fen,
         application_sha256=sha256,
         submitted_at=app.submitted_at,
         decided_at=from_ms(case.now_ms),
         deadline_met=case.now_ms <= case.decide_by_ms,
         synthetic=app.synthetic,
+        consent_signed_at=app.authorization.signed_at,
+        consent_expires_at=app.authorization.expires_at,
     )
 
 
-def compose_audit(
-    decision: Decision,
-    case: Case,
-    trail: Sequence[RuleHit],
-    features: Sequence[float],
-    scored: Scored | None,
-    source: tuple[int, int, int],
-) -> Audit:
-    """The full inputs of a decision; `source` is partition, offset and store age in seconds."""
-    partition, offset, store_age_seconds = source
+def compose_review_decision(case: ReviewCase, verdict: Verdict, policy: Policy) -> Decision:
+    """The second-stage decision on a reviewer's answer."""
+    answer, referred, entry = case.answer, case.referred, case.entry
+    approved = verdict.outcome is Outcome.APPROVE
+    return Decision(
+        decision_id=decision_id(answer.applicant_token, answer.application_id, stage=2),
+        application_id=answer.application_id,
+        applicant_token=answer.applicant_token,
+        channel=referred.channel,
+        segment=referred.segment,
+        product_code=referred.product_code,
+        outcome=verdict.outcome,
+        requested_amount_fen=referred.requested_amount_fen,
+        approved_amount_fen=verdict.approved_amount_fen,
+        counter_offer=verdict.counter_offer,
+        term_months=referred.term_months,
+        price_tier=verdict.price_tier,
+        apr_bps=verdict.apr_bps,
+        offer_id=entry.offer_id if entry else None,
+        offer_expires_at=entry.valid_to if entry and approved else None,
+        reasons=tuple(_reason(rank, code) for rank, code in enumerate(verdict.reasons, 1)),
+        referral=None if approved else _referral(verdict, case.now_ms),
+        score_points=None,
+        pd=None,
+        band=None,
+        model=None,
+        policy=PolicyUsed(policy.policy_id, policy.sha256),
+        list_version=entry.list_version if entry else None,
+        exposure_before_fen=case.exposure_fen,
+        exposure_after_fen=case.exposure_fen + verdict.approved_amount_fen,
+        application_sha256=referred.application_sha256,
+        submitted_at=referred.submitted_at,
+        decided_at=from_ms(case.now_ms),
+        deadline_met=case.now_ms <= to_ms(referred.submitted_at) + DECIDE_WITHIN_MS,
+        synthetic=referred.synthetic,
+        consent_signed_at=referred.consent_signed_at,
+        consent_expires_at=referred.consent_expires_at,
+        stage=2,
+        review=ReviewGiven(
+            answer.review_id, answer.reviewer_id, answer.answer.value, answer.answered_at
+        ),
+    )
+
+
+def compose_audit(decision: Decision, case: Case, given: Given, moment: Moment) -> Audit:
+    """The full inputs of a first-stage decision."""
+    scored, window = given.scored, moment.window
     names = scored.manifest.feature_names if scored else ()
     return Audit(
         decision=decision,
-        rules=tuple(trail),
-        features=dict(zip(names, features, strict=False)),
+        rules=tuple(given.trail),
+        features=dict(zip(names, given.features, strict=False)),
         contributions=scored.contributions if scored else (),
         log_odds=scored.log_odds if scored else None,
         application=case.app,
+        referral_outcome=None,
         whitelist_entry=case.entry,
         bureau=case.bureau,
-        store_age_seconds=store_age_seconds,
-        source_partition=partition,
-        source_offset=offset,
+        standing=Standing(
+            partitions=moment.partitions,
+            store_age_ms=case.store_age_ms,
+            exposure_fen=case.exposure_fen,
+            approved_count=window.approvals,
+            approved_fen=window.amount_fen,
+            approvals_max=window.approvals_max,
+            amount_max_fen=window.amount_max_fen,
+            cancelled=case.cancelled,
+            human_asked=case.human_asked,
+            revoked_at_ms=case.revoked_at_ms,
+            stopped_by=case.stopped_by,
+            control_version=moment.control_version,
+        ),
+        source_partition=moment.record.partition,
+        source_offset=moment.record.offset,
+        engine_version=__version__,
+    )
+
+
+def compose_review_audit(
+    decision: Decision, case: ReviewCase, trail: Sequence[RuleHit], moment: Moment
+) -> Audit:
+    """The full inputs of a second-stage decision."""
+    return Audit(
+        decision=decision,
+        rules=tuple(trail),
+        features={},
+        contributions=(),
+        log_odds=None,
+        application=None,
+        referral_outcome=case.answer,
+        whitelist_entry=case.entry,
+        bureau=None,
+        standing=Standing(
+            partitions=moment.partitions,
+            store_age_ms=case.store_age_ms,
+            exposure_fen=case.exposure_fen,
+            cancelled=case.cancelled,
+            revoked_at_ms=case.revoked_at_ms,
+            control_version=moment.control_version,
+        ),
+        source_partition=moment.record.partition,
+        source_offset=moment.record.offset,
         engine_version=__version__,
     )
 

@@ -48,6 +48,15 @@ class Settings(BaseSettings):
     metrics_port: int = Field(9464, ge=0, le=65_535, description="port of /metrics and probes")
     workers: int = Field(1, ge=1, le=256, description="worker processes on this host")
     batch_records: int = Field(BATCH_RECORDS_MAX, ge=1, le=10_000, description="records a batch")
+    control_key_files: list[Path] = Field(
+        default_factory=list, description="public keys whose commands count; none: no command does"
+    )
+    dead_letter_key_file: Path | None = Field(
+        None, description="32 bytes in hex or base64 that seal dead letters; none: they are plain"
+    )
+    dead_letter_old_key_files: list[Path] = Field(
+        default_factory=list, description="keys before the present one, to read older dead letters"
+    )
     kafka: dict[str, str] = Field(default_factory=dict, description="further client settings")
 
     @property
@@ -103,4 +112,5 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return {
         f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in settings.model_dump(mode="json").items()
+        if value is not None
     }

@@ -20,11 +20,34 @@ POLL_TIMEOUT_MS = 5
 TRANSACTION_TIMEOUT_MS = 15_000
 """A dead worker's open transaction is aborted by the broker after this and unblocks readers."""
 
-TRANSACTION_STEP_SECONDS = 10.0
-"""Longest a single transaction call may take before its outcome counts as unknown."""
+COMMIT_SECONDS_MAX = 8.0
+"""Offsets and commit together; after this the outcome of a transaction counts as unknown."""
+
+OPEN_SECONDS_MAX = 20.0
+"""Longest one attempt to open a transactional producer may take; fencing waits on the broker."""
+
+RETRY_SECONDS = 1.0
+"""Between two attempts to recover; a broker that restarts takes seconds."""
+
+HOLD_SECONDS = 5.0
+"""How long a partition stands still after an output topic refused it, before the next try."""
+
+BATCH_SECONDS_TARGET = 1.0
+"""A batch that takes longer is halved, one that takes less grows back: slow models, small
+transactions, so that none reaches the transaction's time-out."""
 
 SESSION_TIMEOUT_MS = 10_000
 """A silent worker loses its partitions after this; three heartbeats of 3 s fit."""
+
+LEDGER_WINDOW_MS = 90 * 86_400_000
+"""How far back a ledger reaches: ids are recognised and promises counted for 90 days, three
+times the retention of `loan.applications`; after that bureau and offer carry what is owed."""
+
+SNAPSHOT_DECISIONS = 200_000
+"""Decisions of a partition between two snapshots of its ledger: about a second of restoring."""
+
+CONSUMER_QUEUE_KILOBYTES = 16 * 1024
+"""Records fetched ahead; with the broker a batch away, 16 MB is some ten batches."""
 
 RESTORE_SECONDS_MAX = 300.0
 """Longest a partition's ledger may take to restore before the worker stops loudly."""
@@ -50,7 +73,9 @@ REASONS_MAX = 4
 DECIDE_WITHIN_MS = 600_000
 """The ten minutes: default deadline after `submitted_at`."""
 
-if not TRANSACTION_STEP_SECONDS * 1000 < TRANSACTION_TIMEOUT_MS:
-    raise AssertionError("a transaction step must time out before the broker aborts it")
+if not COMMIT_SECONDS_MAX * 1000 < TRANSACTION_TIMEOUT_MS:
+    raise AssertionError("a commit must time out before the broker aborts its transaction")
+if not COMMIT_SECONDS_MAX <= DRAIN_SECONDS_MAX:
+    raise AssertionError("the last commit must fit into the drain")
 if not RECORD_BYTES_MAX <= DEAD_LETTER_BYTES_MAX:
     raise AssertionError("an application that fits must fit into its dead letter")

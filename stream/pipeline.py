@@ -1,109 +1,125 @@
 """The path of an application, top to bottom: decode → admit → enrich → score → decide → encode.
 
 A micro-batch at a time, bytes in and bytes out. Nothing here reads a clock, a
-socket, a file or the environment: the time, the views, the models and the
-ledger drafts are handed in, so the same input gives the same output for ever.
+socket, a file or the environment: the time, the views, the models, the switches
+and the ledger drafts are handed in, so the same input gives the same output for
+ever. Records that lie on another partition than their key's go there first;
+events reach the ledger before the applications, reviewers' answers after them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 
+from stream.batch import Batch, Row
 from stream.codec.application_v1 import check_envelope, content_sha256, decode_application
-from stream.codec.dead_letter_v1 import encode_dead_letter
-from stream.codec.decision_v1 import encode_audit, encode_decision
-from stream.compose import Scored, compose_audit, compose_decision
-from stream.domain.application import Application
-from stream.domain.control import Switches
-from stream.domain.decision import Decision, RuleHit
-from stream.domain.instant import to_ms
-from stream.domain.ledger import Draft
-from stream.domain.reasons import ReasonCode
-from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS
-from stream.errors import ModelError, PoisonError
-from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS
-from stream.policy.model import Policy
-from stream.policy.rules import (
-    BreakerWindow,
-    Case,
-    Verdict,
-    after_score,
-    before_score,
-    partition_shares,
+from stream.codec.event_v1 import decode_event, decode_review
+from stream.codec.seal import Sealer
+from stream.compose import (
+    Moment,
+    Scored,
+    compose_audit,
+    compose_decision,
+    compose_review_audit,
+    compose_review_decision,
 )
+from stream.domain.control import Switches
+from stream.domain.decision import RuleHit
+from stream.domain.draft import Draft
+from stream.domain.instant import to_ms
+from stream.domain.reasons import ReasonCode
+from stream.domain.review import ReferralOutcome
+from stream.domain.topics import APPLICATIONS, EVENTS
+from stream.encode import encode_batch
+from stream.errors import ModelError, PoisonError
+from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS, LEDGER_WINDOW_MS
+from stream.policy.model import Policy
+from stream.policy.rules import BreakerWindow, Case, after_score, before_score, partition_shares
+from stream.policy.second_stage import ReviewCase, second_stage
 from stream.policy.verdict import refer
-from stream.ports import FloatMatrix, Output, Record, Scorer, Scorers, Views
+from stream.ports import FloatMatrix, Record, Scorer, Scorers, Views
 from stream.scoring.features import build_row, missing_required
 from stream.scoring.scorecard import log_odds_of_bad
+from stream.strays import forward_strays
+
+NO_WINDOW = BreakerWindow(0, 0, 0, 0)
+"""A reviewer's approval is no machine's: the breaker has no say in it."""
 
 
-class Row:
-    """One application on its way through the batch."""
+class Circumstances(NamedTuple):
+    """What a batch is decided under: the time, the views, the switches, the partition count."""
 
-    __slots__ = ("app", "case", "features", "record", "scored", "sha256", "trail", "verdict")
-
-    def __init__(self, record: Record, app: Application) -> None:
-        self.record = record
-        self.app = app
-        self.sha256 = ""
-        self.case: Case | None = None
-        self.trail: list[RuleHit] = []
-        self.features: list[float] = []
-        self.scored: Scored | None = None
-        self.verdict: Verdict | None = None
+    now_ms: int
+    views: Views
+    switches: Switches
+    partitions: int
 
 
-class Batch:
-    """What a batch of records became."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.received = len(records)
-        self.outputs: list[Output] = []
-        self.decisions: list[Decision] = []
-        self.dead_letters: list[str] = []
-        self.duplicates = 0
+def _unmarked(_stage: str) -> None:
+    """Nobody listens."""
 
 
 class Pipeline:
     """Decides batches with one policy and one set of models."""
 
-    def __init__(self, scorers: Scorers, policy: Policy) -> None:
+    def __init__(self, scorers: Scorers, policy: Policy, sealer: Sealer | None = None) -> None:
         """Pair each segment of the policy with its model; KeyError names a missing model."""
-        self._policy = policy
-        self._shares = partition_shares(policy, Switches(), 1)
+        self._policy, self._sealer = policy, sealer
         self._scorers = {s: scorers[p.model] for s, p in policy.segments.items()}
         manifests = {s: scorer.manifest for s, scorer in self._scorers.items()}
-        self._names = {s: manifest.feature_names for s, manifest in manifests.items()}
-        self._required = {s: manifest.required for s, manifest in manifests.items()}
+        self._names = {s: m.feature_names for s, m in manifests.items()}
+        self._required = {s: m.required for s, m in manifests.items()}
 
     def run(
         self,
         records: Sequence[Record],
-        views: Views,
         drafts: Mapping[int, Draft],
-        now_ms: int,
-        mark: Callable[[str], None] = lambda _stage: None,
+        under: Circumstances,
+        mark: Callable[[str], None] = _unmarked,
     ) -> Batch:
-        """Take records to outputs; `mark` is called at the end of each stage with its name."""
+        """Decide every record once; `mark` hears the end of each stage. Never raises on input."""
         batch = Batch(records)
-        rows = self._decode(records, now_ms, batch)
+        here = forward_strays(records, under.partitions, batch)
+        reviews = self._hear([r for r in here if r.topic != APPLICATIONS], drafts, batch)
+        rows = self._decode([r for r in here if r.topic == APPLICATIONS], under.now_ms, batch)
         mark("decode")
-        rows = self._admit(rows, drafts, now_ms, batch)
+        rows = self._admit(rows, drafts, under.now_ms, batch)
         mark("admit")
-        self._enrich(rows, views, now_ms)
+        self._enrich(rows, drafts, under, batch)
         mark("enrich")
         self._score(rows)
         mark("score")
-        self._decide(rows, drafts, now_ms, batch)
+        self._decide(rows, drafts, under, batch)
+        self._answer(reviews, drafts, under, batch)
         mark("decide")
-        _encode(rows, batch, max(0, now_ms - views.fresh_at_ms) // 1000)
+        encode_batch(batch, drafts, under.now_ms, self._sealer)
         mark("encode")
         return batch
 
-    def _decode(self, records: Sequence[Record], now_ms: int, batch: Batch) -> list[Row]:
+    def _hear(
+        self,
+        records: list[Record],
+        drafts: Mapping[int, Draft],
+        batch: Batch,
+    ) -> list[Record]:
+        """Take events into the ledger; the records left are reviewers' answers."""
+        reviews = []
+        for record in records:
+            if record.topic != EVENTS:
+                reviews.append(record)
+                continue
+            try:
+                drafts[record.partition].take(decode_event(record))
+                batch.events += 1
+            except PoisonError as error:
+                batch.bury(record, error)
+        return reviews
+
+    def _decode(self, records: list[Record], now_ms: int, batch: Batch) -> list[Row]:
         """Bytes to applications; what never became one is a dead letter."""
         rows = []
         for record in records:
@@ -113,7 +129,7 @@ class Pipeline:
                 if to_ms(app.submitted_at) > now_ms + CLOCK_SKEW_MS_MAX:
                     raise PoisonError("invalid", "submitted_at", "in the future")
             except PoisonError as error:
-                _bury(record, error, now_ms, batch)
+                batch.bury(record, error)
             else:
                 rows.append(Row(record, app))
         return rows
@@ -127,34 +143,59 @@ class Pipeline:
             row.sha256 = content_sha256(row.app)
             draft = drafts[row.record.partition]
             known = draft.content_of(row.app.application_id)
-            if known is None:
-                draft.reserve_id(row.app.application_id, row.sha256)
-                admitted.append(row)
-            elif known == row.sha256:
+            if known == row.sha256:
                 batch.duplicates += 1
-            else:
+            elif known is not None:
                 detail = "known with other content; send changes under a new id"
-                error = PoisonError("conflict", "application_id", detail)
-                _bury(row.record, error, now_ms, batch)
+                batch.bury(row.record, PoisonError("conflict", "application_id", detail))
+            elif to_ms(row.app.submitted_at) < max(draft.horizon_ms, now_ms - LEDGER_WINDOW_MS):
+                detail = "before the ledger's window; send it again as a new application"
+                batch.bury(row.record, PoisonError("invalid", "submitted_at", detail))
+            else:
+                draft.reserve(row.app.application_id, row.sha256)
+                admitted.append(row)
         return admitted
 
-    def _enrich(self, rows: list[Row], views: Views, now_ms: int) -> None:
-        """Join offer and bureau view, and settle what needs no score."""
+    def _enrich(
+        self, rows: list[Row], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
+    ) -> None:
+        """Join offer, bureau view and what the ledger was told; settle what needs no score."""
+        now_ms, views = under.now_ms, under.views
         store_age_ms = max(0, now_ms - views.fresh_at_ms)
         for row in rows:
-            app = row.app
-            submitted_ms = to_ms(app.submitted_at)
+            app, draft = row.app, drafts[row.record.partition]
+            token, submitted_ms = app.applicant_token, to_ms(app.submitted_at)
             due_ms = to_ms(app.decide_by) if app.decide_by else submitted_ms + DECIDE_WITHIN_MS
-            entry, bureau = views.whitelist(app.applicant_token), views.bureau(app.applicant_token)
-            row.case = Case(app, entry, bureau, now_ms, submitted_ms, due_ms, store_age_ms, 0)
+            _note_age(batch, submitted_ms, due_ms - now_ms)
+            model_id = self._policy.segments[app.segment].model
+            row.case = Case(
+                app=app,
+                entry=views.whitelist(token),
+                bureau=views.bureau(token),
+                now_ms=now_ms,
+                submitted_at_ms=submitted_ms,
+                decide_by_ms=due_ms,
+                store_age_ms=store_age_ms,
+                exposure_fen=0,
+                stopped_by=under.switches.stopped(app.segment, app.channel, model_id),
+                cancelled=draft.cancelled(app.application_id),
+                human_asked=draft.human_asked(app.application_id),
+                revoked_at_ms=draft.revoked_at_ms(token),
+            )
             row.verdict = before_score(row.case, self._policy, row.trail)
-            if row.verdict is None and entry is not None:
-                row.features = build_row(self._names[app.segment], app, entry, bureau)
-                lacking = missing_required(row.features, self._required[app.segment])
-                if lacking is not None:
-                    feature = self._names[app.segment][lacking]
-                    row.trail.append(RuleHit("features", "refer", {"missing": feature}))
-                    row.verdict = refer(self._policy, (ReasonCode.DATA_INCOMPLETE,))
+            if row.verdict is None:
+                self._build_features(row, row.case)
+
+    def _build_features(self, row: Row, case: Case) -> None:
+        segment = row.app.segment
+        if case.entry is None:
+            return
+        row.features = build_row(self._names[segment], row.app, case.entry, case.bureau)
+        lacking = missing_required(row.features, self._required[segment])
+        if lacking is not None:
+            feature = self._names[segment][lacking]
+            row.trail.append(RuleHit("features", "refer", {"missing": feature}))
+            row.verdict = refer(self._policy, (ReasonCode.DATA_INCOMPLETE,))
 
     def _score(self, rows: list[Row]) -> None:
         """One model run per segment; a row the model cannot score stays without one."""
@@ -169,47 +210,75 @@ class Pipeline:
                 waiting[index].scored = Scored.of(each, total, scorer.manifest)
 
     def _decide(
-        self, rows: list[Row], drafts: Mapping[int, Draft], now_ms: int, batch: Batch
+        self, rows: list[Row], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
     ) -> None:
         """Verdicts in the order of arrival, each seeing what the ones before it promised."""
-        since_ms = now_ms - self._policy.breaker.window_ms
+        since_ms = under.now_ms - self._policy.breaker.window_ms
+        shares = partition_shares(self._policy, under.switches, under.partitions)
         for row in rows:
-            draft, case = drafts[row.record.partition], row.case
-            if case is None:
+            draft, app = drafts[row.record.partition], row.app
+            if row.case is None:
                 raise AssertionError("a row is enriched before it is decided")
-            exposure_fen = draft.exposure_fen(row.app.applicant_token)
+            case = row.case._replace(exposure_fen=draft.exposure_fen(app.applicant_token))
+            approved = draft.approved_since(app.segment, since_ms)
+            window = BreakerWindow(*approved, *shares[app.segment])
             if row.verdict is None:
-                case = case._replace(exposure_fen=exposure_fen)
                 score = row.scored.score if row.scored else None
-                approved = draft.approved_since(row.app.segment, since_ms)
-                window = BreakerWindow(*approved, *self._shares[row.app.segment])
                 row.verdict = after_score(case, score, self._policy, row.trail, window)
-            decision = compose_decision(
-                case, row.verdict, row.scored, self._policy, row.sha256, exposure_fen
-            )
-            draft.add(decision)
+            decision = compose_decision(case, row.verdict, row.scored, self._policy, row.sha256)
+            moment = Moment(row.record, window, under.switches.version, under.partitions)
+            draft.take(decision)
             batch.decisions.append(decision)
+            batch.audits.append((row.record, compose_audit(decision, case, row, moment)))
+
+    def _answer(
+        self, records: list[Record], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
+    ) -> None:
+        """Settle referrals that a reviewer answered: one second-stage decision each."""
+        for record in records:
+            draft = drafts[record.partition]
+            try:
+                answer = decode_review(record, under.now_ms)
+                if draft.review_of(answer.application_id) == answer.review_id:
+                    batch.duplicates += 1
+                    continue
+                case = _review_case(answer, draft, under)
+            except PoisonError as error:
+                batch.bury(record, error)
+                continue
+            trail: list[RuleHit] = []
+            verdict = second_stage(case, self._policy, trail)
+            decision = compose_review_decision(case, verdict, self._policy)
+            moment = Moment(record, NO_WINDOW, under.switches.version, under.partitions)
+            draft.take(decision)
+            batch.decisions.append(decision)
+            batch.audits.append((record, compose_review_audit(decision, case, trail, moment)))
 
 
-def _encode(rows: list[Row], batch: Batch, store_age_seconds: int) -> None:
-    """Decision and audit record, to the partition number the application came from."""
-    for row, decision in zip(rows, batch.decisions, strict=True):
-        record, case = row.record, row.case
-        if case is None:
-            raise AssertionError("a row is enriched before it is encoded")
-        source = (record.partition, record.offset, store_age_seconds)
-        audit = compose_audit(decision, case, row.trail, row.features, row.scored, source)
-        for topic, (value, headers) in (
-            (DECISIONS, encode_decision(decision)),
-            (AUDIT, encode_audit(audit)),
-        ):
-            batch.outputs.append(Output(topic, record.partition, record.key, value, headers))
+def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) -> ReviewCase:
+    """What the answer is checked against; PoisonError when there is no referral to answer."""
+    referred = draft.referral(answer.application_id)
+    if draft.review_of(answer.application_id) is not None:
+        raise PoisonError("conflict", "review_id", "already answered by another review")
+    if referred is None or referred.decision_id != answer.decision_id:
+        raise PoisonError("invalid", "decision_id", "no open referral in the ledger's window")
+    return ReviewCase(
+        answer=answer,
+        referred=referred,
+        entry=under.views.whitelist(answer.applicant_token),
+        now_ms=under.now_ms,
+        store_age_ms=max(0, under.now_ms - under.views.fresh_at_ms),
+        exposure_fen=draft.exposure_fen(answer.applicant_token),
+        cancelled=draft.cancelled(answer.application_id),
+        revoked_at_ms=draft.revoked_at_ms(answer.applicant_token),
+    )
 
 
-def _bury(record: Record, error: PoisonError, now_ms: int, batch: Batch) -> None:
-    value, headers = encode_dead_letter(record, error, APPLICATIONS, now_ms)
-    batch.outputs.append(Output(DEAD_LETTERS, record.partition, record.key, value, headers))
-    batch.dead_letters.append(error.reason)
+def _note_age(batch: Batch, submitted_ms: int, left_ms: int) -> None:
+    if batch.oldest_submitted_ms is None or submitted_ms < batch.oldest_submitted_ms:
+        batch.oldest_submitted_ms = submitted_ms
+    if batch.least_left_ms is None or left_ms < batch.least_left_ms:
+        batch.least_left_ms = left_ms
 
 
 def _outputs(scorer: Scorer, matrix: FloatMatrix) -> tuple[FloatMatrix, list[int]]:

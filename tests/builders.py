@@ -8,12 +8,16 @@ from typing import Any
 import msgspec
 from policy_cases import SOUND, TOKEN, merged
 
+from stream.codec.keys import partition_of
 from stream.domain.bureau import BureauFeatures
+from stream.domain.control import Switches
 from stream.domain.instant import to_ms
 from stream.domain.topics import APPLICATIONS
 from stream.domain.whitelist import WhitelistEntry
-from stream.ports import Record
+from stream.pipeline import Circumstances
+from stream.ports import Record, Views
 
+NO_SWITCHES = Switches()
 NOW_MS = to_ms(SOUND["now"])
 HEADERS: tuple[tuple[str, bytes], ...] = (("schema_version", b"1"),)
 _SOUND_BUREAU = {**SOUND["bureau"], "inquiries_12m": 0, "open_installment_count": 3}
@@ -61,6 +65,20 @@ def entry(**changes: Any) -> WhitelistEntry:
 def bureau(**changes: Any) -> BureauFeatures:
     """The sound bureau view, complete for every model, with `changes` laid over it."""
     return msgspec.convert(merged(_SOUND_BUREAU, changes), BureauFeatures)
+
+
+def at_home(polled: Record, partitions: int) -> Record:
+    """The record on the partition of its key, as a channel that keeps the contract sends it."""
+    if polled.key is None:
+        return polled
+    return polled._replace(partition=partition_of(polled.key, partitions))
+
+
+def under(
+    views: Views, now_ms: int = NOW_MS, *, partitions: int = 1, switches: Switches = NO_SWITCHES
+) -> Circumstances:
+    """What a batch is decided under; with one partition every key is at home."""
+    return Circumstances(now_ms, views, switches, partitions)
 
 
 class FakeViews:

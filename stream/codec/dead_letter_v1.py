@@ -1,33 +1,206 @@
-"""`loan.applications.dlq`, version 1: the original bytes, with why and where in the headers."""
+"""`loan.applications.dlq`, version 1: the original bytes, with why and where in the headers.
+
+What a record was beside its value, its key and headers, goes along in the header
+`x-origin-envelope`. Value and envelope are sealed where a key is configured. The
+Kafka key of a dead letter is the applicant token, or nothing: what a channel put
+in its place may be a name or an id number, and that belongs in the envelope.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import re
+from typing import Final, NamedTuple
+
+import msgspec
 
 from stream.codec.headers import Headers, cloud_event
+from stream.codec.seal import SCHEME, Sealer, SealError, Sealers
 from stream.domain.instant import from_ms
-from stream.errors import PoisonError
+from stream.errors import PoisonError, TenMinuteError
 from stream.limits import DEAD_LETTER_BYTES_MAX
 from stream.ports import Record
 
+TYPE: Final = "loan.application.dead_letter.v1"
+UNSEALED: Final = "none"
+REPLAYED_FROM: Final = "x-replayed-from"
+"""Header of a record sent again: partition and offset of the dead letter it was."""
+
+ENVELOPE_BYTES_MAX: Final = 64 * 1024
+"""Key and headers kept; a real record's are under 1 kB. With the value they fit 1 MB by far."""
+
+_TOKEN: Final = re.compile(rb"a[1-9][0-9]?_[0-9a-f]{32}")
+_PLACE: Final = re.compile(rb"\d{1,10}/\d{1,19}")
+_Header = tuple[str, bytes | None]
+
+
+class DeadLetterError(TenMinuteError):
+    """A record that is no dead letter, or whose content does not match what it says of itself."""
+
+
+class Original(NamedTuple):
+    """The record as it was before it became a dead letter."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[_Header, ...]
+
+
+class DeadLetter(NamedTuple):
+    """What a dead letter says of itself; `kept` and `envelope` stay closed until opened."""
+
+    reason: str
+    field: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    at: str
+    sha256: str
+    truncated: bool
+    encryption: str
+    key_id: str | None
+    replayed_from: str | None
+    kept: bytes
+    envelope: str | None
+
+    @property
+    def origin(self) -> str:
+        """Where the record was: topic, partition and offset."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def sealed(self) -> bool:
+        """Whether a key is needed to read it."""
+        return self.encryption != UNSEALED
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    key: bytes | None
+    headers: tuple[_Header, ...]
+    tombstone: bool
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
 
 def encode_dead_letter(
-    record: Record, error: PoisonError, topic: str, now_ms: int
+    record: Record, error: PoisonError, now_ms: int, sealer: Sealer | None
 ) -> tuple[bytes, Headers]:
-    """Value and headers of the dead letter of one record; a value too big is cut, its hash kept."""
+    """Value and headers of the dead letter of one record; too big a part is cut, its hash kept."""
     value = record.value or b""
-    origin = f"{topic}/{record.partition}/{record.offset}"
-    headers = cloud_event("loan.application.dead_letter.v1", "/engine", origin, from_ms(now_ms))
+    origin = f"{record.topic}/{record.partition}/{record.offset}"
+    envelope = _envelope_of(record)
+    fits = len(envelope) <= ENVELOPE_BYTES_MAX
+    headers = cloud_event(TYPE, "/engine", origin, from_ms(now_ms))
     headers += [
         ("x-error-reason", error.reason.encode()),
         ("x-error-field", error.field.encode()),
         ("x-error-detail", error.detail.encode()),
-        ("x-origin-topic", topic.encode()),
+        ("x-origin-topic", record.topic.encode()),
         ("x-origin-partition", str(record.partition).encode()),
         ("x-origin-offset", str(record.offset).encode()),
         ("x-origin-timestamp-ms", str(record.timestamp_ms).encode()),
         ("x-sha256", hashlib.sha256(value).hexdigest().encode()),
+        ("x-encryption", (SCHEME if sealer else UNSEALED).encode()),
     ]
-    if len(value) > DEAD_LETTER_BYTES_MAX:
+    if sealer:
+        headers.append(("x-key-id", sealer.key_id.encode()))
+    if fits:
+        kept = sealer.seal(envelope, _beside(origin)) if sealer else envelope
+        headers.append(("x-origin-envelope", base64.b64encode(kept)))
+    if len(value) > DEAD_LETTER_BYTES_MAX or not fits:
         headers.append(("x-truncated", b"1"))
-    return value[:DEAD_LETTER_BYTES_MAX], headers
+    headers += _lineage(record)
+    value = value[:DEAD_LETTER_BYTES_MAX]
+    return sealer.seal(value, origin) if sealer else value, headers
+
+
+def dead_letter_key(key: bytes | None) -> bytes | None:
+    """The Kafka key of a dead letter: the record's own where it is an applicant token."""
+    return key if key is not None and _TOKEN.fullmatch(key) else None
+
+
+def decode_dead_letter(record: Record) -> DeadLetter:
+    """What a record of the dead-letter topic says; DeadLetterError when it is no dead letter."""
+    named = {name: _text(value) for name, value in record.headers}
+    try:
+        return DeadLetter(
+            reason=named["x-error-reason"],
+            field=named["x-error-field"],
+            detail=named["x-error-detail"],
+            topic=named["x-origin-topic"],
+            partition=int(named["x-origin-partition"]),
+            offset=int(named["x-origin-offset"]),
+            timestamp_ms=int(named["x-origin-timestamp-ms"]),
+            at=named["ce_time"],
+            sha256=named["x-sha256"],
+            truncated="x-truncated" in named,
+            encryption=named.get("x-encryption", UNSEALED),
+            key_id=named.get("x-key-id"),
+            replayed_from=named.get(REPLAYED_FROM),
+            kept=record.value or b"",
+            envelope=named.get("x-origin-envelope"),
+        )
+    except KeyError as error:
+        raise DeadLetterError(f"no dead letter: header {error.args[0]} is missing") from None
+    except ValueError:
+        raise DeadLetterError("no dead letter: its origin is not in numbers") from None
+
+
+def open_dead_letter(letter: DeadLetter, sealers: Sealers) -> Original:
+    """The original record, checked against its hash; of a cut value, the part that was kept.
+
+    SealError where a key is missing or does not open it, DeadLetterError where it does not match.
+    """
+    value = _opened(letter, letter.kept, letter.origin, sealers)
+    if not letter.truncated and hashlib.sha256(value).hexdigest() != letter.sha256:
+        raise DeadLetterError(f"{letter.origin}: the bytes do not match x-sha256")
+    if letter.envelope is None:
+        return Original(None, value, ())
+    try:
+        packed = base64.b64decode(letter.envelope, validate=True)
+        envelope = _envelope.decode(_opened(letter, packed, _beside(letter.origin), sealers))
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise DeadLetterError(f"{letter.origin}: x-origin-envelope cannot be read") from None
+    return Original(envelope.key, None if envelope.tombstone else value, envelope.headers)
+
+
+def _opened(letter: DeadLetter, kept: bytes, origin: str, sealers: Sealers) -> bytes:
+    if not letter.sealed:
+        return kept
+    if letter.encryption != SCHEME:
+        raise SealError(f"{letter.origin}: sealed as {letter.encryption}, which is unknown here")
+    sealer = sealers.get(letter.key_id or "")
+    if sealer is None:
+        raise SealError(f"{letter.origin}: sealed with key {letter.key_id}, which is not at hand")
+    return sealer.open(kept, origin)
+
+
+def _envelope_of(record: Record) -> bytes:
+    headers = tuple(
+        (name, value.encode() if isinstance(value, str) else value)
+        for name, value in record.headers
+    )
+    return msgspec.json.encode(_Envelope(record.key, headers, record.value is None))
+
+
+def _lineage(record: Record) -> Headers:
+    """Which dead letter this record was before, so that a replay sends each once."""
+    for name, value in record.headers:
+        place = value.encode() if isinstance(value, str) else value
+        if name == REPLAYED_FROM and place is not None and _PLACE.fullmatch(place):
+            return [(REPLAYED_FROM, place)]
+    return []
+
+
+def _beside(origin: str) -> str:
+    """Associated data of the envelope: never that of a value."""
+    return f"{origin}#envelope"
+
+
+def _text(value: str | bytes | None) -> str:
+    return value if isinstance(value, str) else (value or b"").decode("utf-8", "replace")

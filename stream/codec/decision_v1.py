@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
+from stream import __version__
 from stream.codec.headers import Headers, cloud_event
-from stream.domain.decision import Audit, Decision
+from stream.domain.decision import Audit, DeadLetterAudit, Decision
+from stream.domain.instant import from_ms
+from stream.errors import PoisonError
+from stream.ports import Record
+
+AUDITED = "loan.decision.audit.v1"
+DEAD_LETTER_AUDITED = "loan.dead_letter.audit.v1"
+"""The two kinds of record on `decision.audit`, by their `ce_type`."""
 
 _encoder = msgspec.json.Encoder()
 _decision = msgspec.json.Decoder(Decision)
@@ -26,10 +36,28 @@ def decode_decision(value: bytes) -> Decision:
 def encode_audit(audit: Audit) -> tuple[bytes, Headers]:
     """Value and headers of one audit record."""
     decision = audit.decision
-    headers = cloud_event(
-        "loan.decision.audit.v1", "/engine", decision.decision_id, decision.decided_at
-    )
+    headers = cloud_event(AUDITED, "/engine", decision.decision_id, decision.decided_at)
     return _encoder.encode(audit), headers
+
+
+def encode_dead_letter_audit(
+    record: Record, error: PoisonError, now_ms: int
+) -> tuple[bytes, Headers]:
+    """Value and headers of the audit record of one dead letter."""
+    origin, at = f"{record.topic}/{record.partition}/{record.offset}", from_ms(now_ms)
+    value = record.value or b""
+    audit = DeadLetterAudit(
+        reason=error.reason,
+        field=error.field,
+        source_topic=record.topic,
+        source_partition=record.partition,
+        source_offset=record.offset,
+        sha256=hashlib.sha256(value).hexdigest(),
+        size_bytes=len(value),
+        occurred_at=at,
+        engine_version=__version__,
+    )
+    return _encoder.encode(audit), cloud_event(DEAD_LETTER_AUDITED, "/engine", origin, at)
 
 
 def decode_audit(value: bytes) -> Audit:

@@ -91,7 +91,13 @@ class SbaReplay:
 
     def due(self) -> list[tuple[int, str]]:
         """Offset and decision id of every fate, in order; only approved ones are to be sent."""
-        return sorted((fate.at_offset_ms, decision_id(id_)) for id_, fate in self.fates.items())
+        return sorted(
+            (
+                self.fates[app.application_id].at_offset_ms,
+                decision_id(app.applicant_token, app.application_id),
+            )
+            for app in (case.application for case in self.cases)
+        )
 
 
 def load_sba(path: Path, run: Run, year_ms: int = YEAR_MS_DEFAULT) -> SbaReplay:

@@ -81,6 +81,15 @@ class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             return f"breaker/{self.scope.value}/{self.name}"
         return f"switch/{self.scope.value}/{self.name}"
 
+    def covers(self, segment: str, channel: str, model_id: str) -> bool:
+        """Whether an application of this segment, channel and model is within the scope."""
+        return {
+            Scope.EVERYTHING: True,
+            Scope.SEGMENT: self.name == segment,
+            Scope.CHANNEL: self.name == channel,
+            Scope.MODEL: self.name == model_id,
+        }[self.scope]
+
 
 class Placed(NamedTuple):
     """A command and its offset on the topic."""
@@ -118,10 +127,9 @@ class Switches(Struct, frozen=True):
         }
         return Switches(version, in_force, stops)
 
-    def is_in_force(self, command: Command) -> bool:
-        """Whether this very command is the newest of its switch."""
-        standing = self.in_force.get(command.key)
-        return standing is not None and standing.command == command
+    def holds(self, offset: int) -> bool:
+        """Whether the command at this offset is the newest of its switch."""
+        return any(placed.offset == offset for placed in self.in_force.values())
 
     def stopped(self, segment: str, channel: str, model_id: str) -> str | None:
         """Id of the command that stops such an application, the widest first; None when none."""

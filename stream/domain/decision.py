@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from stream.domain.application import Application, Channel, Segment
 from stream.domain.bureau import BureauFeatures
+from stream.domain.review import ReferralOutcome
 from stream.domain.whitelist import WhitelistEntry
 
 
@@ -53,8 +54,20 @@ class PolicyUsed(Struct, frozen=True, gc=False):
     sha256: str
 
 
+class ReviewGiven(Struct, frozen=True, gc=False):
+    """The reviewer's answer that a second-stage decision settles."""
+
+    review_id: str
+    reviewer_id: str
+    answer: str
+    answered_at: str
+
+
 class Decision(Struct, frozen=True, gc=False):
-    """One decision; nulls mean the path ended before the value was known."""
+    """One decision; nulls mean the path ended before the value was known.
+
+    `stage` 1 answers the application, `stage` 2 the reviewer of a stage 1 referral.
+    """
 
     decision_id: str
     application_id: str
@@ -86,6 +99,10 @@ class Decision(Struct, frozen=True, gc=False):
     decided_at: str
     deadline_met: bool
     synthetic: bool
+    consent_signed_at: str
+    consent_expires_at: str
+    stage: int = 1
+    review: ReviewGiven | None = None
 
 
 class RuleHit(Struct, frozen=True, gc=False):
@@ -104,6 +121,23 @@ class Contribution(Struct, frozen=True, gc=False):
     centred: float
 
 
+class Standing(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a decision followed from beside the records: ledger, switches and breaker then."""
+
+    partitions: int
+    store_age_ms: int
+    exposure_fen: int = 0
+    approved_count: int = 0
+    approved_fen: int = 0
+    approvals_max: int = 0
+    amount_max_fen: int = 0
+    cancelled: bool = False
+    human_asked: bool = False
+    revoked_at_ms: int | None = None
+    stopped_by: str | None = None
+    control_version: int = -1
+
+
 class Audit(Struct, frozen=True, gc=False):
     """Everything a decision followed from, on `decision.audit`."""
 
@@ -112,10 +146,26 @@ class Audit(Struct, frozen=True, gc=False):
     features: dict[str, float]
     contributions: tuple[Contribution, ...]
     log_odds: float | None
-    application: Application
+    application: Application | None
+    """None at stage 2, where `referral_outcome` is what was answered."""
+    referral_outcome: ReferralOutcome | None
     whitelist_entry: WhitelistEntry | None
     bureau: BureauFeatures | None
-    store_age_seconds: int
+    standing: Standing
     source_partition: int
     source_offset: int
+    engine_version: str
+
+
+class DeadLetterAudit(Struct, frozen=True, gc=False):
+    """What the audit keeps of a dead letter: why and where, and the hash of its bytes."""
+
+    reason: str
+    field: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    sha256: str
+    size_bytes: int
+    occurred_at: str
     engine_version: str

@@ -1,128 +1,215 @@
-"""What one partition has already promised: ids answered, money promised, breaker window.
+"""What one partition has already promised and been told: a set of facts, in any order.
 
-The ledger is derived state. Its only source is `disbursement.decisions` of the
-same partition, so it needs no changelog: a worker that is assigned a partition
-reads its decisions from the start and holds the ledger before it decides.
-A batch writes to a `Draft`; the draft is applied only after the transaction
-that carries the batch's decisions has committed, and dropped when it has not.
+The ledger is derived state. Its sources are `disbursement.decisions` and the
+consumed part of `loan.application-events` of the same partition, so it needs no
+changelog. Taking in a fact twice, or two facts the other way round, gives the
+same ledger; that is why a snapshot and an overlapping tail rebuild it.
+
+It reaches `LEDGER_WINDOW_MS` back from the newest decision it holds, never from
+a clock. What is older is forgotten, and an application submitted before that
+horizon is refused, so forgetting an id cannot decide it twice.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from msgspec import Struct, field
 
+from stream.domain.application import Channel, Segment
+from stream.domain.application_event import ApplicationEvent, EventKind
+from stream.domain.approvals import Approvals
+from stream.domain.chain import GENESIS, ChainHead
 from stream.domain.decision import Decision, Outcome
 from stream.domain.instant import to_ms
+from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS
+
+HOUR_MS = 3_600_000
+_RELEASES = (EventKind.CANCEL, EventKind.EXPIRY)
 
 
-class _Window:
-    """Approvals of one segment, oldest first, with their running total."""
+class Referred(Struct, frozen=True, gc=False):
+    """What is kept of a referral, for the day a reviewer answers it."""
 
-    __slots__ = ("_approvals", "total_fen")
+    decision_id: str
+    applicant_token: str
+    channel: Channel
+    segment: Segment
+    product_code: str
+    requested_amount_fen: int
+    term_months: int
+    submitted_at: str
+    consent_signed_at: str
+    consent_expires_at: str
+    overridable: bool
+    application_sha256: str
+    synthetic: bool
 
-    def __init__(self) -> None:
-        self._approvals: deque[tuple[int, int]] = deque()
-        self.total_fen = 0
+    @classmethod
+    def of(cls, decision: Decision) -> Referred:
+        """The kept part of a first-stage referral."""
+        referral = decision.referral
+        return cls(
+            decision_id=decision.decision_id,
+            applicant_token=decision.applicant_token,
+            channel=decision.channel,
+            segment=decision.segment,
+            product_code=decision.product_code,
+            requested_amount_fen=decision.requested_amount_fen,
+            term_months=decision.term_months,
+            submitted_at=decision.submitted_at,
+            consent_signed_at=decision.consent_signed_at,
+            consent_expires_at=decision.consent_expires_at,
+            overridable=referral is not None and referral.overridable,
+            application_sha256=decision.application_sha256,
+            synthetic=decision.synthetic,
+        )
+
+
+class Ledger(Struct):
+    """Ids answered, money promised, events in force and the audit chain's head."""
+
+    answered: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Application id to content hash and the hour of its latest decision."""
+    referrals: dict[str, Referred] = field(default_factory=dict)
+    reviewed: dict[str, str] = field(default_factory=dict)
+    promised: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Application id to applicant token and fen."""
+    exposures_fen: dict[str, int] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    revoked_ms: dict[str, int] = field(default_factory=dict)
+    approved: dict[str, Approvals] = field(default_factory=dict)
+    decided_by_hour: dict[int, list[str]] = field(default_factory=dict)
+    told_by_hour: dict[int, list[str]] = field(default_factory=dict)
+    newest_ms: int = 0
+    chain: ChainHead = GENESIS
 
     def __len__(self) -> int:
-        return len(self._approvals)
+        """How many application ids are held as answered."""
+        return len(self.answered)
 
-    def add(self, at_ms: int, amount_fen: int) -> None:
-        """Take in one approval."""
-        self._approvals.append((at_ms, amount_fen))
-        self.total_fen += amount_fen
+    @property
+    def horizon_ms(self) -> int:
+        """Nothing submitted before this is decided any more."""
+        return self.newest_ms - LEDGER_WINDOW_MS
 
-    def forget_before(self, since_ms: int) -> None:
-        """Drop approvals older than `since_ms`."""
-        while self._approvals and self._approvals[0][0] < since_ms:
-            self.total_fen -= self._approvals.popleft()[1]
-
-
-class Ledger:
-    """Ids answered and exposure promised in one partition."""
-
-    __slots__ = ("_approved", "_exposure_fen", "_seen")
-
-    def __init__(self) -> None:
-        """Start empty; `restore` fills it."""
-        self._seen: dict[str, str] = {}
-        self._exposure_fen: dict[str, int] = {}
-        self._approved: dict[str, _Window] = {}
-
-    def __len__(self) -> int:
-        """How many application ids have been answered."""
-        return len(self._seen)
-
-    def restore(self, decision: Decision) -> None:
-        """Take in one committed decision; the same decision twice changes nothing."""
-        if decision.application_id in self._seen:
-            return
-        self._seen[decision.application_id] = decision.application_sha256
-        if decision.outcome is Outcome.APPROVE:
-            token, amount_fen = decision.applicant_token, decision.approved_amount_fen
-            self._exposure_fen[token] = self._exposure_fen.get(token, 0) + amount_fen
-            window = self._approved.setdefault(decision.segment, _Window())
-            window.add(to_ms(decision.decided_at), amount_fen)
+    def take(self, fact: Decision | ApplicationEvent) -> None:
+        """Take in one committed fact; a second time changes nothing."""
+        if isinstance(fact, Decision):
+            self._take_decision(fact)
+        else:
+            self._take_event(fact)
 
     def content_of(self, application_id: str) -> str | None:
         """Content hash of the application already answered under this id, if any."""
-        return self._seen.get(application_id)
+        known = self.answered.get(application_id)
+        return known[0] if known is not None else None
+
+    def referral(self, application_id: str) -> Referred | None:
+        """The first-stage referral of this id, while the window holds it."""
+        return self.referrals.get(application_id)
+
+    def review_of(self, application_id: str) -> str | None:
+        """Which review has already been answered for this application, if any."""
+        return self.reviewed.get(application_id)
+
+    def promise_of(self, application_id: str) -> tuple[str, int] | None:
+        """Applicant and fen promised on one application and not released."""
+        return None if application_id in self.released else self.promised.get(application_id)
 
     def exposure_fen(self, applicant_token: str) -> int:
         """Money promised to this applicant and not released."""
-        return self._exposure_fen.get(applicant_token, 0)
+        return self.exposures_fen.get(applicant_token, 0)
+
+    def cancelled(self, application_id: str) -> bool:
+        """Whether the application was withdrawn or has lapsed."""
+        return application_id in self.released
+
+    def human_asked(self, application_id: str) -> bool:
+        """Whether the applicant asked for a person."""
+        return application_id in self.asked
+
+    def revoked_at_ms(self, applicant_token: str) -> int | None:
+        """When the applicant last withdrew the consent to machine decisions."""
+        return self.revoked_ms.get(applicant_token)
 
     def approved_since(self, segment: str, since_ms: int) -> tuple[int, int]:
         """Approvals and fen approved in a segment at or after `since_ms`; forgets older ones."""
-        window = self._approved.get(segment)
-        if window is None:
-            return 0, 0
-        window.forget_before(since_ms)
-        return len(window), window.total_fen
+        window = self.approved.get(segment)
+        return window.since(since_ms) if window is not None else (0, 0)
 
+    def forget(self) -> int:
+        """Drop what lies before the horizon; says how many ids went."""
+        edge = (self.horizon_ms - CLOCK_SKEW_MS_MAX) // HOUR_MS
+        before = len(self.answered)
+        for hour in [hour for hour in self.decided_by_hour if hour < edge]:
+            for application_id in self.decided_by_hour.pop(hour):
+                known = self.answered.get(application_id)
+                if known is not None and known[1] <= hour:
+                    self._forget_application(application_id)
+        for hour in [hour for hour in self.told_by_hour if hour < edge]:
+            for application_id in self.told_by_hour.pop(hour):
+                if application_id not in self.answered:
+                    self.released.discard(application_id)
+                    self.asked.discard(application_id)
+        return before - len(self.answered)
 
-class Draft:
-    """One batch's additions on top of a ledger, visible to the batch before they are committed."""
-
-    __slots__ = ("_decisions", "_exposure_fen", "_ledger", "_seen", "_segment_totals")
-
-    def __init__(self, ledger: Ledger) -> None:
-        """Lay an empty sheet over `ledger`."""
-        self._ledger = ledger
-        self._decisions: list[Decision] = []
-        self._seen: dict[str, str] = {}
-        self._exposure_fen: dict[str, int] = {}
-        self._segment_totals: dict[str, tuple[int, int]] = {}
-
-    def content_of(self, application_id: str) -> str | None:
-        """As `Ledger.content_of`, this batch included."""
-        return self._seen.get(application_id) or self._ledger.content_of(application_id)
-
-    def reserve_id(self, application_id: str, content_sha256: str) -> None:
-        """Mark an id as being answered by this batch."""
-        self._seen[application_id] = content_sha256
-
-    def exposure_fen(self, applicant_token: str) -> int:
-        """As `Ledger.exposure_fen`, this batch included."""
-        added = self._exposure_fen.get(applicant_token, 0)
-        return self._ledger.exposure_fen(applicant_token) + added
-
-    def approved_since(self, segment: str, since_ms: int) -> tuple[int, int]:
-        """As `Ledger.approved_since`, this batch included."""
-        count, amount_fen = self._ledger.approved_since(segment, since_ms)
-        more_count, more_fen = self._segment_totals.get(segment, (0, 0))
-        return count + more_count, amount_fen + more_fen
-
-    def add(self, decision: Decision) -> None:
-        """Put one decision on the sheet."""
-        self._decisions.append(decision)
+    def _take_decision(self, decision: Decision) -> None:
+        application_id, at_ms = decision.application_id, to_ms(decision.decided_at)
+        review = decision.review
+        if review is None and application_id not in self.answered:
+            if decision.outcome is Outcome.REFER:
+                self.referrals[application_id] = Referred.of(decision)
+        elif review is not None and application_id not in self.reviewed:
+            self.reviewed[application_id] = review.review_id
+        else:
+            return
+        hour = at_ms // HOUR_MS
+        _, latest = self.answered.get(application_id, ("", hour))
+        self.answered[application_id] = (decision.application_sha256, max(hour, latest))
+        self.decided_by_hour.setdefault(hour, []).append(application_id)
+        self.newest_ms = max(self.newest_ms, at_ms)
         if decision.outcome is Outcome.APPROVE:
-            token, amount_fen = decision.applicant_token, decision.approved_amount_fen
-            self._exposure_fen[token] = self._exposure_fen.get(token, 0) + amount_fen
-            count, total = self._segment_totals.get(decision.segment, (0, 0))
-            self._segment_totals[decision.segment] = (count + 1, total + amount_fen)
+            self._promise(decision)
+            window = self.approved.setdefault(decision.segment.value, Approvals())
+            window.add(at_ms, decision.approved_amount_fen)
 
-    def apply(self) -> None:
-        """Write the sheet into the ledger, once its transaction has committed."""
-        for decision in self._decisions:
-            self._ledger.restore(decision)
+    def _promise(self, decision: Decision) -> None:
+        token, amount_fen = decision.applicant_token, decision.approved_amount_fen
+        self.promised[decision.application_id] = (token, amount_fen)
+        if decision.application_id not in self.released:
+            self.exposures_fen[token] = self.exposures_fen.get(token, 0) + amount_fen
+
+    def _take_event(self, event: ApplicationEvent) -> None:
+        at_ms, application_id = to_ms(event.occurred_at), event.application_id
+        if event.kind is EventKind.CONSENT_REVOKED:
+            known_ms = self.revoked_ms.get(event.applicant_token, at_ms)
+            self.revoked_ms[event.applicant_token] = max(known_ms, at_ms)
+        elif application_id is not None:
+            self.told_by_hour.setdefault(at_ms // HOUR_MS, []).append(application_id)
+            if event.kind in _RELEASES:
+                self._release(application_id)
+            else:
+                self.asked.add(application_id)
+
+    def _release(self, application_id: str) -> None:
+        promise = self.promise_of(application_id)
+        self.released.add(application_id)
+        if promise is not None:
+            self._lessen(*promise)
+
+    def _forget_application(self, application_id: str) -> None:
+        promise = self.promise_of(application_id)
+        if promise is not None:
+            self._lessen(*promise)
+        del self.answered[application_id]
+        for kept in (self.promised, self.referrals, self.reviewed):
+            kept.pop(application_id, None)
+        self.released.discard(application_id)
+        self.asked.discard(application_id)
+
+    def _lessen(self, token: str, amount_fen: int) -> None:
+        left_fen = self.exposures_fen[token] - amount_fen
+        if left_fen:
+            self.exposures_fen[token] = left_fen
+        else:
+            del self.exposures_fen[token]

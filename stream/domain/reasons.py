@@ -28,6 +28,8 @@ class ReasonCode(StrEnum):
 
     CONSENT_MISSING = "C_CONSENT_MISSING"
     CONSENT_EXPIRED = "C_CONSENT_EXPIRED"
+    CONSENT_REVOKED = "C_CONSENT_REVOKED"
+    CANCELLED = "C_CANCELLED"
     HUMAN_REQUESTED = "C_HUMAN_REQUESTED"
     DATA_INCOMPLETE = "C_DATA_INCOMPLETE"
     HALTED = "S_HALTED"
@@ -58,6 +60,8 @@ class ReasonCode(StrEnum):
     PUBLIC_RECORD = "B_PUBLIC_RECORD"
     INCOME_MISSING = "A_INCOME_MISSING"
     AFFORDABILITY = "A_AFFORDABILITY"
+    DECLINED = "H_DECLINED"
+    NOT_OVERRIDABLE = "H_NOT_OVERRIDABLE"
     EXPOSURE = "E_EXPOSURE"
     BAND_LIMIT = "K_BAND_LIMIT"
     M_AMOUNT_TERM = "M_AMOUNT_TERM"
@@ -77,6 +81,8 @@ R = ReasonCode
 REASONS: dict[ReasonCode, Reason] = {
     R.CONSENT_MISSING: Reason("C", "No consent to a machine decision", "未同意自动化决策", 1),
     R.CONSENT_EXPIRED: Reason("C", "Authorisation is not in force", "授权不在有效期内", 1),
+    R.CONSENT_REVOKED: Reason("C", "Consent was withdrawn", "申请人已撤回授权", 1),
+    R.CANCELLED: Reason("C", "The application was withdrawn", "申请已撤销", C1_OTHER),
     R.HUMAN_REQUESTED: Reason("C", "A person was asked for", "申请人要求人工审批", C1_OTHER),
     R.DATA_INCOMPLETE: Reason("C", "The application is incomplete", "申请资料不完整", 1),
     R.HALTED: Reason("S", "Automatic approval is switched off", "自动审批已暂停", C1_OTHER),
@@ -107,6 +113,8 @@ REASONS: dict[ReasonCode, Reason] = {
     R.PUBLIC_RECORD: Reason("B", "Judgment or public record", "存在司法或公共记录", 18),
     R.INCOME_MISSING: Reason("A", "Income cannot be assessed", "无法核实收入", 10),
     R.AFFORDABILITY: Reason("A", "Instalment too high for the income", "月供占收入比例过高", 8),
+    R.DECLINED: Reason("H", "A reviewer declined", "人工审批未通过", C1_OTHER),
+    R.NOT_OVERRIDABLE: Reason("H", "A rule no reviewer may override", "不可人工通过", C1_OTHER),
     R.EXPOSURE: Reason("E", "Amount already owed or promised", "已有授信余额过高", 9),
     R.BAND_LIMIT: Reason(
         "K", "More than the score band allows", "申请金额超过评分档额度", C1_OTHER

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer
 from stream.codec.keys import PARTITIONER
 from stream.config import Settings
 from stream.errors import BrokerError
-from stream.limits import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
+from stream.limits import CONSUMER_QUEUE_KILOBYTES, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 
 PROBE_SECONDS = 5.0
 """How long a verb waits for the first word of a broker."""
@@ -46,7 +46,11 @@ def producer(settings: Settings, **extra: Any) -> Producer:  # noqa: ANN401
     )
 
 
-def transactional_producer(settings: Settings, transactional_id: str) -> Producer:
+def transactional_producer(
+    settings: Settings,
+    transactional_id: str,
+    **extra: Any,  # noqa: ANN401
+) -> Producer:
     """A producer whose writes appear together with the offsets they came from, or not at all."""
     return producer(
         settings,
@@ -56,7 +60,10 @@ def transactional_producer(settings: Settings, transactional_id: str) -> Produce
             # More than one request in flight may reorder duplicates on a change of leader.
             "max.in.flight.requests.per.connection": 1,
             "linger.ms": 0,
-        },
+            # Callbacks for what failed only: one per record would cost more than the record.
+            "delivery.report.only.error": True,
+        }
+        | extra,
     )
 
 
@@ -74,6 +81,9 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
             "fetch.wait.max.ms": 100,
             # After a full local queue librdkafka would sleep a second before it fetches again.
             "fetch.queue.backoff.ms": 10,
+            # What is fetched ahead stays within this, however large the backlog.
+            "queued.max.messages.kbytes": CONSUMER_QUEUE_KILOBYTES,
+            "queued.min.messages": 10_000,
         }
         | extra
     )

@@ -17,11 +17,12 @@ from prometheus_client import CollectorRegistry
 
 from stream.config import Settings, load_settings
 from stream.edge.clients import consumer
-from stream.edge.engine import Worker
 from stream.edge.keeper import Keeper
+from stream.edge.letter_keys import read_sealer
 from stream.edge.lmdb_store import TOPICS, StoreReader
 from stream.edge.onnx_scorer import load_models
 from stream.edge.signals import follow_parent, stop_event
+from stream.edge.world import Local, check_copartitioned, open_world
 from stream.errors import BrokerError, ConfigError, Exit, FatalError
 from stream.limits import STORE_READY_SECONDS_MAX
 from stream.obs.health import HealthFile
@@ -29,6 +30,7 @@ from stream.obs.logs import configure_logs
 from stream.obs.metrics import EngineMetrics
 from stream.pipeline import Pipeline
 from stream.policy.load import load_policy
+from stream.worker import Worker
 
 
 def run_keeper(settings: Settings) -> None:
@@ -49,16 +51,23 @@ def run_worker(settings: Settings, index: int) -> None:
     metrics.policy_info.labels(policy.policy_id).set(1)
     for scorer in scorers.values():
         metrics.model_info.labels(scorer.manifest.model_id, scorer.manifest.version).set(1)
+    check_copartitioned(settings)
     store = wait_for_store(settings, index, stop)
-    if store is not None:
-        with store:
-            pipeline = Pipeline(scorers, policy)
-            # What is loaded by now stays: later collections need not look at it again, and the
-            # worker collects between batches instead of in the middle of one.
-            gc.collect()
-            gc.freeze()
-            gc.disable()
-            Worker(settings, index, pipeline, store, metrics, log).run(stop)
+    if store is None:
+        return
+    models = {name: segment.model for name, segment in policy.segments.items()}
+    with store, open_world(settings, index, Local(store, metrics, log, stop), models) as world:
+        pipeline = Pipeline(scorers, policy, read_sealer(settings))
+        # What is loaded by now stays: later collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+        Worker(
+            world,
+            pipeline,
+            partitions=settings.partitions,
+            batch_records=settings.batch_records,
+            stopping=stop.is_set,
+        ).run()
 
 
 def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> StoreReader | None:

@@ -1,104 +1,171 @@
-"""Bring a partition's ledger back from `disbursement.decisions` before it is decided on.
+"""Bring the ledgers of partitions back before they are decided on.
 
 The order matters and is the same in every case:
-1 the committed offset of the application partition, stable (no open transaction
-  of an earlier owner on it), so that nothing before it can still be in flight;
-2 the end of the decision partition, uncommitted records included;
-3 read committed decisions until that end is passed, which waits out any
-  transaction an earlier owner left open;
-4 start reading applications at the offset of step 1.
+1 the committed offsets of the inputs, stable (no open transaction of an earlier
+  owner on them): the worker has asked for them before it comes here;
+2 the ends of the decision, event and audit partitions, uncommitted records included;
+3 read committed records until those ends are passed, which waits out any
+  transaction an earlier owner left open: decisions to their end, events to the
+  consumed offset, from the snapshot where there is one, else from the window;
+4 the head of the audit chain is that of the last committed audit record;
+5 the worker reads its inputs from the offsets of step 1.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.codec.decision_v1 import decode_decision
+from stream.codec.event_v1 import decode_event
+from stream.codec.keys import partition_of
 from stream.config import Settings
 from stream.domain.ledger import Ledger
-from stream.domain.topics import APPLICATIONS, DECISIONS
+from stream.domain.topics import DECISIONS, EVENTS
+from stream.edge.chain_tail import last_heads
 from stream.edge.clients import consumer
-from stream.errors import BrokerError
-from stream.limits import RESTORE_SECONDS_MAX
+from stream.edge.inbox import record_of
+from stream.edge.snapshots import Snapshots
+from stream.errors import BrokerError, PoisonError
+from stream.limits import LEDGER_WINDOW_MS, RESTORE_SECONDS_MAX
+from stream.ports import Clock, Place, Positions
 
 _CALL_SECONDS = 15.0
 _READ_RECORDS = 10_000
+_CHECKED = 100
+"""Decisions per partition whose key is checked against the partition count."""
 
 
-def committed_offsets(group: Consumer, partitions: list[int]) -> dict[int, int]:
-    """Step 1: where to go on reading; the start of the partition when nothing was committed."""
-    places = [TopicPartition(APPLICATIONS, partition) for partition in partitions]
-    offsets = {}
-    for place in group.committed(places, timeout=_CALL_SECONDS):
-        if place.offset >= 0:
-            offsets[place.partition] = place.offset
-        else:
-            low, _ = group.get_watermark_offsets(place, timeout=_CALL_SECONDS)
-            offsets[place.partition] = low
-    return offsets
+class KafkaLedgers:
+    """Ledgers from snapshot files and the tail of the topics."""
 
+    def __init__(self, settings: Settings, snapshots: Snapshots, clock: Clock) -> None:
+        self._settings, self._snapshots, self._clock = settings, snapshots, clock
 
-def restore_ledgers(settings: Settings, partitions: list[int]) -> dict[int, Ledger]:
-    """Steps 2 and 3; BrokerError when the end is not reached within the bound."""
-    ledgers = {partition: Ledger() for partition in partitions}
-    if not partitions:
+    def restore(self, partitions: Sequence[int], consumed: Positions) -> dict[int, Ledger]:
+        """Steps 2 to 4; BrokerError when an end is not reached within the bound."""
+        if not partitions:
+            return {}
+        ledgers, starts, ends = {}, {}, {}
+        reader = consumer(
+            self._settings,
+            f"{self._settings.group_id}-restore",
+            **{"enable.partition.eof": True, "auto.offset.reset": "earliest"},
+        )
+        try:
+            for partition in partitions:
+                ledger, covered = self._snapshots.load(partition) or (Ledger(), {})
+                ledgers[partition] = ledger
+                for topic in (DECISIONS, EVENTS):
+                    place = Place(topic, partition)
+                    starts[place] = covered.get(place, -1)
+                decisions, events = Place(DECISIONS, partition), Place(EVENTS, partition)
+                ends[decisions] = uncommitted_end(self._settings, decisions)
+                ends[events] = consumed.get(events, 0)
+            self._read(reader, ledgers, self._found_starts(reader, starts), ends)
+        except KafkaException as error:
+            raise BrokerError(
+                f"ledgers not restored: {error.args[0].name()}", fix="run: tenminute doctor"
+            ) from None
+        finally:
+            reader.close()
+        for partition, head in last_heads(self._settings, partitions).items():
+            ledgers[partition].chain = head
+            ledgers[partition].forget()
         return ledgers
-    ends = _ends(settings, partitions)
-    reader = consumer(
-        settings,
-        f"{settings.group_id}-restore",
-        **{"enable.partition.eof": True, "auto.offset.reset": "earliest"},
-    )
-    try:
-        reader.assign([TopicPartition(DECISIONS, partition, 0) for partition in partitions])
-        _read_to(reader, ledgers, {p: end for p, end in ends.items() if end > 0})
-    finally:
-        reader.close()
-    return ledgers
+
+    def _found_starts(self, reader: Consumer, starts: Mapping[Place, int]) -> dict[Place, int]:
+        """Snapshot offsets as they are; for the others, where the window begins."""
+        since_ms = self._clock.now_ms() - LEDGER_WINDOW_MS
+        asked = [TopicPartition(*place, since_ms) for place, at in starts.items() if at < 0]
+        found = {place: at for place, at in starts.items() if at >= 0}
+        for answer in reader.offsets_for_times(asked, timeout=_CALL_SECONDS) if asked else ():
+            found[Place(answer.topic, answer.partition)] = answer.offset
+        return found
+
+    def _read(
+        self,
+        reader: Consumer,
+        ledgers: Mapping[int, Ledger],
+        starts: Mapping[Place, int],
+        ends: Mapping[Place, int],
+    ) -> None:
+        """Every committed record from start to end, into its partition's ledger."""
+        waiting = {place: end for place, end in ends.items() if end > max(0, starts[place])}
+        waiting = {place: end for place, end in waiting.items() if starts[place] >= 0}
+        reader.assign([TopicPartition(*place, starts[place]) for place in waiting])
+        keys = _KeyCheck(self._settings.partitions)
+        for place, message in _until(reader, waiting):
+            record = record_of(message)
+            if place.topic == DECISIONS:
+                keys.look(record.key, place.partition)
+                ledgers[place.partition].take(decode_decision(record.value or b""))
+                continue
+            try:
+                ledgers[place.partition].take(decode_event(record))
+            except PoisonError:  # a dead letter when it was first read, and still one
+                continue
 
 
-def _ends(settings: Settings, partitions: list[int]) -> dict[int, int]:
-    """Ends of the decision partitions, records of open transactions included."""
+class _KeyCheck:
+    """Refuses a ledger written under another partition count."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._looked: dict[int, int] = {}
+
+    def look(self, key: bytes | None, partition: int) -> None:
+        """BrokerError when a decision's key belongs to another partition."""
+        looked = self._looked.get(partition, 0)
+        if looked >= _CHECKED or key is None:
+            return
+        self._looked[partition] = looked + 1
+        if partition_of(key, self._partitions) != partition:
+            raise BrokerError(
+                f"{DECISIONS}/{partition} holds keys of another partition count than "
+                f"{self._partitions}",
+                fix="set `partitions` back; counts are fixed for life",
+            )
+
+
+def uncommitted_end(settings: Settings, place: Place) -> int:
+    """End of a partition, records of open transactions included."""
     reader = consumer(
         settings, f"{settings.group_id}-restore", **{"isolation.level": "read_uncommitted"}
     )
     try:
-        return {
-            partition: reader.get_watermark_offsets(
-                TopicPartition(DECISIONS, partition), timeout=_CALL_SECONDS
-            )[1]
-            for partition in partitions
-        }
+        _, end = reader.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
     except KafkaException as error:
         raise BrokerError(
-            f"cannot read the end of {DECISIONS}: {error.args[0].name()}",
+            f"cannot read the end of {place.topic}: {error.args[0].name()}",
             fix="run: tenminute doctor",
         ) from None
     finally:
         reader.close()
+    return end
 
 
-def _read_to(reader: Consumer, ledgers: dict[int, Ledger], waiting: dict[int, int]) -> None:
+def _until(reader: Consumer, waiting: dict[Place, int]) -> Iterator[tuple[Place, Message]]:
+    """Messages below the ends; returns when each end is passed, control records included."""
     deadline = time.monotonic() + RESTORE_SECONDS_MAX
     while waiting:
         if time.monotonic() > deadline:
             raise BrokerError(
-                f"ledger of partitions {sorted(waiting)} not restored in {RESTORE_SECONDS_MAX} s",
+                f"ledgers of {sorted(waiting)} not restored in {RESTORE_SECONDS_MAX} s",
                 fix="look for hanging transactions on disbursement.decisions",
             )
         for message in reader.consume(_READ_RECORDS, 0.1):
-            partition, offset = message.partition(), message.offset()
-            if partition is None or offset is None:
-                continue
-            error = message.error()
+            place = Place(message.topic() or "", message.partition() or 0)
+            error, offset = message.error(), message.offset() or 0
             if error is None:
-                ledgers[partition].restore(decode_decision(message.value() or b""))
                 reached = offset + 1
+                if offset < waiting.get(place, 0):
+                    yield place, message
             elif error.code() == KafkaError._PARTITION_EOF:
                 reached = offset
             else:
-                raise BrokerError(f"reading {DECISIONS}: {error.name()}", fix="tenminute doctor")
-            if reached >= waiting.get(partition, reached + 1):
-                del waiting[partition]
+                raise BrokerError(f"reading {place.topic}: {error.name()}", fix="tenminute doctor")
+            if reached >= waiting.get(place, reached + 1):
+                del waiting[place]

@@ -10,12 +10,13 @@ from stream.domain.application import Channel, Segment
 from stream.domain.decision import Outcome
 from stream.domain.reasons import ReasonCode
 from stream.domain.topics import BUREAU, WHITELIST
+from stream.obs.control_metrics import ControlMetrics
 
 LATENCY_BUCKETS: Final = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
 )  # fmt: skip
 BATCH_BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500)
-STAGES: Final = ("decode", "admit", "enrich", "score", "decide", "encode", "commit")
+STAGES: Final = ("decode", "admit", "enrich", "score", "decide", "encode", "produce", "commit")
 DEAD_LETTER_REASONS: Final = ("unreadable", "invalid", "conflict", "oversize", "wrong_key")
 STORE_TOPICS: Final = (WHITELIST, BUREAU)
 STORE_RESULTS: Final = ("put", "deleted", "older", "malformed")
@@ -55,6 +56,32 @@ class EngineMetrics:
         self.deadline_missed = Counter(
             "tenminute_deadline_missed_total", "Decisions after decide_by", registry=registry
         )
+        self.undecided_age = Gauge(
+            "tenminute_undecided_age_seconds",
+            "Age of the oldest application in the newest batch; 0 with nothing to decide",
+            registry=registry, multiprocess_mode="livemax",
+        )  # fmt: skip
+        self.deadline_left = Gauge(
+            "tenminute_deadline_left_seconds",
+            "Least time to a deadline in the newest batch; below 0 it is missed",
+            registry=registry, multiprocess_mode="livemin",
+        )  # fmt: skip
+        self.backlog = Gauge(
+            "tenminute_backlog_records", "Records of the inputs not yet read, as last fetched",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.strays = Counter(
+            "tenminute_strays_total", "Records sent on to the partition of their key",
+            ["channel"], registry=registry,
+        )  # fmt: skip
+        self.events = Counter(
+            "tenminute_application_events_total", "Application events taken into the ledger",
+            registry=registry,
+        )  # fmt: skip
+        self.held = Gauge(
+            "tenminute_partitions_held", "Partitions standing still: an output topic refuses them",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
         self.stage_seconds = Counter(
             "tenminute_stage_seconds_total", "Time spent per stage", ["stage"], registry=registry
         )
@@ -87,6 +114,7 @@ class EngineMetrics:
             "tenminute_store_updates_total", "Records taken into the store",
             ["topic", "result"], registry=registry,
         )  # fmt: skip
+        self.control = ControlMetrics(registry)
         self.model_info = Gauge(
             "tenminute_model_info", "1 for every model loaded",
             ["model", "version"], registry=registry, multiprocess_mode="livemax",
@@ -105,13 +133,15 @@ class EngineMetrics:
                     self.decisions.labels(outcome.value, channel.value, segment.value)
         for channel in Channel:
             self.latency.labels(channel.value)
+            self.strays.labels(channel.value)
+        self.strays.labels("unknown")
         for code in ReasonCode:
             self.reasons.labels(code.value)
         for reason in DEAD_LETTER_REASONS:
             self.dead_letters.labels(reason)
         for stage in STAGES:
             self.stage_seconds.labels(stage)
-        for result in ("committed", "aborted", "fenced", "unknown"):
+        for result in ("committed", "aborted", "fenced", "unknown", "refused"):
             self.commits.labels(result)
         for topic in STORE_TOPICS:
             for result in STORE_RESULTS:

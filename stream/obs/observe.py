@@ -5,28 +5,26 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 
+from stream.batch import Batch
 from stream.domain.decision import Outcome
 from stream.domain.instant import to_ms
 from stream.obs.metrics import EngineMetrics
-from stream.pipeline import Batch
+from stream.strays import channel_of
 
 
 class Stopwatch:
-    """Seconds per stage of one batch."""
+    """Seconds per stage; `poll` ends the waiting for a batch, which is nobody's time."""
 
     def __init__(self, metrics: EngineMetrics) -> None:
         self._metrics = metrics
-        self._started = self._last = time.perf_counter()
+        self._last = time.perf_counter()
 
     def mark(self, stage: str) -> None:
         """End of a stage: its seconds are since the mark before."""
         now = time.perf_counter()
-        self._metrics.stage_seconds.labels(stage).inc(now - self._last)
+        if stage != "poll":
+            self._metrics.stage_seconds.labels(stage).inc(now - self._last)
         self._last = now
-
-    def total_ms(self) -> float:
-        """Milliseconds from the start to the last mark."""
-        return round((self._last - self._started) * 1000, 2)
 
 
 def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> None:
@@ -35,7 +33,7 @@ def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> N
     metrics.received.inc(batch.received)
     metrics.batch_records.observe(batch.received)
     metrics.duplicates.inc(batch.duplicates)
-    for reason, count in Tally(batch.dead_letters).items():
+    for reason, count in Tally(error.reason for _, error in batch.buried).items():
         metrics.dead_letters.labels(reason).inc(count)
     decided: Tally[tuple[str, str, str]] = Tally()
     reasons: Tally[str] = Tally()
@@ -54,4 +52,7 @@ def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> N
         metrics.reasons.labels(reason).inc(count)
     for segment, fen in approved_fen.items():
         metrics.approved_fen.labels(segment).inc(fen)
+    metrics.events.inc(batch.events)
+    for channel, count in Tally(map(channel_of, batch.strays)).items():
+        metrics.strays.labels(channel).inc(count)
     metrics.deadline_missed.inc(sum(not decision.deadline_met for decision in batch.decisions))

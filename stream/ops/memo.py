@@ -105,7 +105,7 @@ def _facts(audit: Audit) -> RenderableType:
     took = since(decision.submitted_at, decision.decided_at)
     in_time = "in time" if decision.deadline_met else "after the deadline"
     applicant = short(decision.applicant_token) + (" (synthetic)" if decision.synthetic else "")
-    product = f"{words(decision.product_code)} for {words(app.loan_purpose)}"
+    product = words(decision.product_code) + (f" for {words(app.loan_purpose)}" if app else "")
     facts = _pairs(
         [
             ("Application", decision.application_id, "Applicant", applicant),
@@ -170,7 +170,7 @@ def _sources(audit: Audit) -> RenderableType:
     else:
         age = lasting(since(bureau.as_of, at))
         table.add_row("Bureau", f"{words(bureau.status)}, as of {instant(bureau.as_of)}, {age} old")
-    table.add_row("Store", f"{audit.store_age_seconds} s behind its topics at most")
+    table.add_row("Store", f"{audit.standing.store_age_ms / 1000:.1f} s behind its topics at most")
     return table
 
 

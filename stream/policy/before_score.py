@@ -1,6 +1,6 @@
 """The rules that need no score, in order: the first that refers ends the path.
 
-consent → authorisation → deadline → kill switch → caps and purpose → store →
+consent → authorisation → events → deadline → kill switch → caps and purpose → store →
 offer → bureau → knock-outs. Each writes one line to the trail, with the values
 it saw. Nothing here reads a clock: `case.now_ms` is the time.
 """
@@ -31,7 +31,8 @@ _WITH_FILE = (BureauStatus.HIT, BureauStatus.THIN_FILE)
 
 def before_score(case: Case, policy: Policy, trail: list[RuleHit]) -> Verdict | None:
     """Refer by the first rule that asks for it, or None: go on to the model."""
-    reason = _consent(case, trail) or _deadline(case, trail) or _halt(case, policy, trail)
+    reason = _consent(case, trail) or _events(case, trail)
+    reason = reason or _deadline(case, trail) or _halt(case, policy, trail)
     if reason is not None:
         return refer(policy, (reason,))
     over_caps = _caps(case, policy, trail)
@@ -61,6 +62,27 @@ def _consent(case: Case, trail: list[RuleHit]) -> Code | None:
         return Code.CONSENT_EXPIRED
     trail.append(RuleHit("authorisation", "pass", values))
     return None
+
+
+def _events(case: Case, trail: list[RuleHit]) -> Code | None:
+    """What was said since: withdrawn, consent taken back, a person asked for."""
+    if not (case.cancelled or case.human_asked or case.revoked_at_ms is not None):
+        return None
+    signed_ms = moment_ms(case.app.authorization.signed_at)
+    reason: Code | None = None
+    if case.cancelled:
+        reason = Code.CANCELLED
+    elif case.revoked_at_ms is not None and (signed_ms is None or signed_ms <= case.revoked_at_ms):
+        reason = Code.CONSENT_REVOKED
+    elif case.human_asked:
+        reason = Code.HUMAN_REQUESTED
+    values: Values = {
+        "cancelled": case.cancelled,
+        "human_asked": case.human_asked,
+        "revoked": case.revoked_at_ms is not None,
+    }
+    trail.append(RuleHit("events", "refer" if reason else "pass", values))
+    return reason
 
 
 def _deadline(case: Case, trail: list[RuleHit]) -> Code | None:

@@ -32,6 +32,9 @@ class Case(NamedTuple):
     exposure_fen: int
     stopped_by: str | None = None
     """Id of the operator's command that stops this application, if one does."""
+    cancelled: bool = False
+    human_asked: bool = False
+    revoked_at_ms: int | None = None
 
 
 class Score(NamedTuple):

@@ -229,7 +229,7 @@ def test_dead_letter_headers_validate(size: int) -> None:
     """The headers the engine writes, cut or not, follow their schema."""
     record = Record("loan.applications", 3, 41, b"k", b"x" * size, [], 1_764_000_000_000)
     error = PoisonError("invalid", "term_months", "missing")
-    _, headers = encode_dead_letter(record, error, "loan.applications", 1_764_000_000_001)
+    _, headers = encode_dead_letter(record, error, 1_764_000_000_001, None)
     named = {name: value.decode() for name, value in headers}
     check = validator("loan.applications.dlq.headers")
     assert [fault.message for fault in check.iter_errors(named)] == []

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from builders import NOW_MS, FakeViews, bureau, entry
+from builders import FakeViews, bureau, entry, under
 from policy_cases import POLICY
 
 from stream.config import Settings
 from stream.domain.decision import Decision
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.draft import Draft
+from stream.domain.ledger import Ledger
 from stream.domain.topics import DEAD_LETTERS
 from stream.edge.onnx_scorer import load_models
 from stream.pipeline import Pipeline
@@ -49,6 +50,6 @@ def views() -> FakeViews:
 
 def answer(*records: Record, among: Views | None = None, by: Pipeline | None = None) -> Answer:
     """One batch on an empty ledger."""
-    batch = (by or pipeline()).run(records, among or views(), {0: Draft(Ledger())}, NOW_MS)
+    batch = (by or pipeline()).run(records, {0: Draft(Ledger())}, under(among or views()))
     letters = [output for output in batch.outputs if output.topic == DEAD_LETTERS]
     return Answer(batch.decisions, letters, batch.duplicates, 0)

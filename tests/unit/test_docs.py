@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 import typer
-from builders import HEADERS, FakeViews
+from builders import HEADERS, FakeViews, under
 from prometheus_client import CollectorRegistry
 
 from stream.cli import app
 from stream.config import load_settings
 from stream.demo.loans import load_loans
 from stream.demo.terms import Run
+from stream.domain.draft import Draft
 from stream.domain.instant import to_ms
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.ledger import Ledger
 from stream.edge.onnx_scorer import load_models
 from stream.obs.metrics import EngineMetrics
 from stream.pipeline import Pipeline
@@ -108,6 +109,6 @@ def test_the_readmes_application_gets_the_readmes_decision() -> None:
         "loan.applications", 0, 0, asked["applicant_token"].encode(), value, HEADERS, submitted_ms
     )
     views = FakeViews(case.entry, case.bureau, fresh_at_ms=submitted_ms)
-    batch = pipeline.run([record], views, {0: Draft(Ledger())}, now_ms)
+    batch = pipeline.run([record], {0: Draft(Ledger())}, under(views, now_ms))
     assert shown(asked, json.loads(value))
     assert shown(answered, msgspec.to_builtins(batch.decisions[0]))

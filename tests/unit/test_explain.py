@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import raw
 from policy_cases import POLICY, SOUND, TOKEN, case_of, decide, merged
 from rich.cells import cell_len
 from rich.console import Console
 
-from stream.compose import Scored, compose_audit, compose_decision
+from stream.batch import Row
+from stream.compose import Moment, Scored, compose_audit, compose_decision
 from stream.config import load_settings
 from stream.domain.decision import Audit
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo
 from stream.ops.memo_score import BAR_CELLS
 from stream.ops.memo_words import lasting, money, value_of
+from stream.policy.rules import BreakerWindow
 from stream.scoring.manifest import load_manifest
 
 MANIFEST = load_manifest(Path(__file__).parents[2] / "models" / "onnx" / "consumer" / "1.0.0")
@@ -39,9 +42,12 @@ def audit_of(*changes: dict[str, Any], harm: float | None = -0.2) -> Audit:
         changes = ({"score": score}, *changes)
     verdict, trail = decide(*changes)
     case = case_of(reduce(merged, changes, SOUND))
-    decision = compose_decision(case, verdict, scored, POLICY, SHA, case.exposure_fen)
+    decision = compose_decision(case, verdict, scored, POLICY, SHA)
     features = [float(n) / 3 for n in range(len(MANIFEST.features))]
-    return compose_audit(decision, case, trail, features, scored, (3, 41, 1))
+    row = Row(raw(b"{}", partition=3, offset=41), case.app)
+    row.trail, row.features, row.scored = trail, features, scored
+    moment = Moment(row.record, BreakerWindow(7, 7_000_000, 20, 10**12), 4, 6)
+    return compose_audit(decision, case, row, moment)
 
 
 def shown(audit: Audit, width: int = WIDTH_MAX) -> str:

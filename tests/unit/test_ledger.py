@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from builders import NOW_MS, FakeViews, bureau, entry, record, token
+from builders import NOW_MS, FakeViews, bureau, entry, record, token, under
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_cases import POLICY, TOKEN
@@ -15,8 +15,9 @@ from stream.codec.decision_v1 import decode_decision, encode_decision
 from stream.config import Settings
 from stream.domain.application import Segment
 from stream.domain.decision import Decision, Outcome
+from stream.domain.draft import Draft
 from stream.domain.instant import from_ms
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.ledger import Ledger
 from stream.edge.onnx_scorer import load_models
 from stream.pipeline import Pipeline
 
@@ -26,7 +27,7 @@ def _sound() -> Decision:
     views = FakeViews(entry(), bureau(utilisation_pct=10.0))
     app = record(declared={"annual_income_fen": 20_000_000, "employment_years": 10})
     drafts = {0: Draft(Ledger())}
-    return Pipeline(models, POLICY).run([app], views, drafts, NOW_MS).decisions[0]
+    return Pipeline(models, POLICY).run([app], drafts, under(views)).decisions[0]
 
 
 APPROVAL = _sound()
@@ -90,16 +91,16 @@ def test_any_split_into_batches_gives_the_same_ledger(
     """One by one from the topic or batch by batch through drafts: the state is the same."""
     restored, drafted = Ledger(), Ledger()
     for decision in given_:
-        restored.restore(decode_decision(encode_decision(decision)[0]))
+        restored.take(decode_decision(encode_decision(decision)[0]))
     edges = [0, *sorted(cut for cut in cuts if cut < len(given_)), len(given_)]
     for start, end in pairwise(edges):
         draft = Draft(drafted)
         for decision in given_[start:end]:
             if draft.content_of(decision.application_id) is None:
-                draft.reserve_id(decision.application_id, decision.application_sha256)
-                draft.add(decision)
+                draft.reserve(decision.application_id, decision.application_sha256)
+                draft.take(decision)
         seen = _state(draft)
-        draft.apply()
+        draft.apply(drafted)
         assert seen == _state(drafted) == _expected(given_[:end])
     assert _state(restored) == _expected(given_)
     since_ms = NOW_MS + seconds * 1_000
@@ -112,21 +113,21 @@ def test_a_dropped_draft_leaves_nothing(before: list[Decision], dropped: list[De
     """What an aborted batch wrote on its sheet never reaches the ledger."""
     ledger = Ledger()
     for decision in before:
-        ledger.restore(decision)
+        ledger.take(decision)
     expected = _state(ledger)
     draft = Draft(ledger)
     for decision in dropped:
-        draft.reserve_id(decision.application_id, decision.application_sha256)
-        draft.add(decision)
+        draft.reserve(decision.application_id, decision.application_sha256)
+        draft.take(decision)
     assert expected == _state(ledger) == _state(Draft(ledger))
 
 
 def test_the_same_decision_twice_changes_nothing() -> None:
     """A restore that meets a decision again, even with another amount, keeps the first."""
     ledger = Ledger()
-    ledger.restore(APPROVAL)
-    ledger.restore(APPROVAL)
-    ledger.restore(msgspec.structs.replace(APPROVAL, approved_amount_fen=1))
+    ledger.take(APPROVAL)
+    ledger.take(APPROVAL)
+    ledger.take(msgspec.structs.replace(APPROVAL, approved_amount_fen=1))
     assert ledger.exposure_fen(TOKEN) == APPROVAL.approved_amount_fen
     assert len(ledger) == 1
 
@@ -134,8 +135,8 @@ def test_the_same_decision_twice_changes_nothing() -> None:
 def test_the_window_keeps_the_edge_and_forgets_before_it() -> None:
     """An approval exactly at the edge counts; one a millisecond older does not."""
     ledger = Ledger()
-    ledger.restore(_decision(1, decided_at=from_ms(NOW_MS - 1)))
-    ledger.restore(_decision(2, decided_at=from_ms(NOW_MS)))
+    ledger.take(_decision(1, decided_at=from_ms(NOW_MS - 1)))
+    ledger.take(_decision(2, decided_at=from_ms(NOW_MS)))
     amount_fen = APPROVAL.approved_amount_fen
     assert ledger.approved_since(Segment.CONSUMER, NOW_MS - 1) == (2, 2 * amount_fen)
     assert ledger.approved_since(Segment.CONSUMER, NOW_MS) == (1, amount_fen)
@@ -146,6 +147,6 @@ def test_the_window_keeps_the_edge_and_forgets_before_it() -> None:
 def test_a_reserved_id_is_known_before_it_is_decided() -> None:
     """The second of two equal ids in a batch is seen while the first still waits."""
     draft = Draft(Ledger())
-    draft.reserve_id("app-00000001", "abc")
+    draft.reserve("app-00000001", "abc")
     assert draft.content_of("app-00000001") == "abc"
     assert draft.content_of("app-00000002") is None

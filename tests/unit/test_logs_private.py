@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 import structlog
-from builders import NOW_MS, FakeViews, application_bytes, bureau, entry, raw, record, token
+from builders import NOW_MS, FakeViews, application_bytes, bureau, entry, raw, record, token, under
 from corpus.catalogue import BAD, CANARY
 from policy_cases import POLICY, TOKEN
 from prometheus_client import CollectorRegistry, generate_latest
 
+from stream.batch import Batch
 from stream.codec.application_v1 import check_envelope, decode_application
 from stream.config import Settings
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.draft import Draft
+from stream.domain.ledger import Ledger
 from stream.domain.topics import WHITELIST
 from stream.edge.keeper import Keeper
 from stream.edge.onnx_scorer import load_models
@@ -25,7 +27,7 @@ from stream.errors import PoisonError
 from stream.obs.logs import configure_logs
 from stream.obs.metrics import EngineMetrics
 from stream.obs.observe import count_batch
-from stream.pipeline import Batch, Pipeline
+from stream.pipeline import Pipeline
 
 Lines = Callable[[], list[dict[str, Any]]]
 ID = "app.canary.chen.13800138000"
@@ -55,7 +57,7 @@ def _batch() -> Batch:
         *(bad.record for bad in BAD),
     ]
     views = FakeViews(entry(), bureau())
-    return Pipeline(models, POLICY).run(records, views, {0: Draft(Ledger())}, NOW_MS)
+    return Pipeline(models, POLICY).run(records, {0: Draft(Ledger())}, under(views))
 
 
 def _assert_nothing_private(text: str) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 
 import pytest
-from builders import NOW_MS, FakeViews, bureau, entry, record
+from builders import NOW_MS, FakeViews, bureau, entry, record, under
 from corpus.catalogue import BAD
 from policy_cases import POLICY
 from prometheus_client import CollectorRegistry, generate_latest
 
+from stream.batch import Batch
 from stream.config import Settings
 from stream.domain.application import Channel, Segment
 from stream.domain.decision import Outcome
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.draft import Draft
+from stream.domain.ledger import Ledger
 from stream.domain.reasons import ReasonCode
 from stream.edge.onnx_scorer import load_models
+from stream.obs.control_metrics import CONTROL_RESULTS
 from stream.obs.metrics import (
     DEAD_LETTER_REASONS,
     STAGES,
@@ -24,7 +27,7 @@ from stream.obs.metrics import (
     EngineMetrics,
 )
 from stream.obs.observe import Stopwatch, count_batch
-from stream.pipeline import Batch, Pipeline
+from stream.pipeline import Pipeline
 
 CLOSED: dict[str, set[str]] = {
     "outcome": {each.value for each in Outcome},
@@ -32,7 +35,7 @@ CLOSED: dict[str, set[str]] = {
     "segment": {each.value for each in Segment},
     "stage": set(STAGES),
     "topic": set(STORE_TOPICS),
-    "result": {*STORE_RESULTS, "committed", "aborted", "fenced", "unknown"},
+    "result": {*STORE_RESULTS, *CONTROL_RESULTS, "committed", "aborted", "fenced", "unknown"},
     "reason": {*DEAD_LETTER_REASONS, *(code.value for code in ReasonCode)},
 }
 """Every label name there may be, with every value it may take; `le` is the histograms' own."""
@@ -87,7 +90,7 @@ def _batch() -> Batch:
     other = record(term_months=12, **good)
     records = [record(**good), record(**good), record(**late), unreadable, unreadable, other]
     views = FakeViews(entry(), bureau(utilisation_pct=10.0))
-    return Pipeline(models, POLICY).run(records, views, {0: Draft(Ledger())}, NOW_MS)
+    return Pipeline(models, POLICY).run(records, {0: Draft(Ledger())}, under(views))
 
 
 def test_a_batch_is_counted_once(registry: CollectorRegistry, metrics: EngineMetrics) -> None:

@@ -9,22 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import NOW_MS, FakeViews, bureau, entry, raw, record, token
+from builders import NOW_MS, FakeViews, at_home, bureau, entry, raw, record, token, under
 from corpus.catalogue import BAD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_cases import POLICY, TOKEN
 
+from stream.batch import Batch
 from stream.codec.decision_v1 import decode_audit, decode_decision
 from stream.codec.keys import decision_id
 from stream.config import Settings
 from stream.domain.decision import Decision, Outcome
-from stream.domain.ledger import Draft, Ledger
+from stream.domain.draft import Draft
+from stream.domain.ledger import Ledger
 from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
 from stream.domain.whitelist import WhitelistEntry
 from stream.edge.onnx_scorer import load_models
 from stream.errors import ModelError
-from stream.pipeline import Batch, Pipeline
+from stream.pipeline import Pipeline
 from stream.ports import FloatMatrix, Record, Views
 from stream.scoring.manifest import Manifest
 from stream.scoring.scorecard import log_odds_of_bad, to_points
@@ -44,12 +46,13 @@ def _run(
     pipeline: Pipeline = PIPELINE,
     now_ms: int = NOW_MS,
 ) -> Batch:
-    """One batch, committed: its drafts are applied to `ledgers`."""
+    """One batch of records on their own partitions, committed to `ledgers`."""
     held = ledgers or [Ledger() for _ in range(PARTITIONS)]
     drafts = {number: Draft(ledger) for number, ledger in enumerate(held)}
-    batch = pipeline.run(records, views, drafts, now_ms)
-    for draft in drafts.values():
-        draft.apply()
+    here = [at_home(each, len(held)) for each in records]
+    batch = pipeline.run(here, drafts, under(views, now_ms, partitions=len(held)))
+    for number, draft in drafts.items():
+        draft.apply(held[number])
     return batch
 
 
@@ -159,7 +162,7 @@ def test_an_id_with_other_content_is_a_conflict(apart: bool) -> None:
     parts = [[one], [other]] if apart else [[one, other]]
     batches = [_run(*part, ledgers=ledgers) for part in parts]
     assert sum(len(batch.decisions) for batch in batches) == 1
-    assert batches[-1].dead_letters == ["conflict"]
+    assert [e.reason for _, e in batches[-1].buried] == ["conflict"]
     letter = next(each for each in batches[-1].outputs if each.topic == DEAD_LETTERS)
     assert other.value == letter.value
     assert dict(letter.headers)["x-error-field"] == b"application_id"
@@ -265,7 +268,7 @@ def test_every_record_is_accounted_for() -> None:
     records = _mixed()
     batch = _run(*records)
     topics = Counter(output.topic for output in batch.outputs)
-    decided, buried = len(batch.decisions), len(batch.dead_letters)
+    decided, buried = len(batch.decisions), len(batch.buried)
     assert len(records) == batch.received == decided + buried + batch.duplicates
     assert {DECISIONS: decided, AUDIT: decided, DEAD_LETTERS: buried} == topics
     assert batch.decisions == [
@@ -311,10 +314,10 @@ def test_a_score_can_be_computed_again_from_its_audit_record() -> None:
 def test_an_audit_record_says_where_its_application_came_from() -> None:
     """Partition, offset, store age and what was joined are all in the record."""
     views = FakeViews(entry(), SAFE, fresh_at_ms=NOW_MS - 61_500)
-    batch = _run(record(partition=2, offset=77), views=views)
+    batch = _run(record(offset=77), views=views)
     (audit,) = [decode_audit(each.value) for each in batch.outputs if each.topic == AUDIT]
-    came = (audit.source_partition, audit.source_offset, audit.store_age_seconds)
-    assert came == (2, 77, 61)
+    came = (audit.source_partition, audit.source_offset, audit.standing.store_age_ms)
+    assert came == (partition_of(TOKEN.encode(), PARTITIONS), 77, 61_500)
     assert (entry(), SAFE) == (audit.whitelist_entry, audit.bureau)
 
 
@@ -322,7 +325,7 @@ def test_a_clock_ahead_of_the_engine_is_tolerated_to_the_bound() -> None:
     """Submitted five minutes ahead is decided; a millisecond more is a dead letter."""
     edge, past = "2026-11-24T08:06:00Z", "2026-11-24T08:06:00.001Z"
     assert len(_run(record(submitted_at=edge)).decisions) == 1
-    assert _run(record(submitted_at=past)).dead_letters == ["invalid"]
+    assert [e.reason for _, e in _run(record(submitted_at=past)).buried] == ["invalid"]
 
 
 def test_a_tombstone_is_a_dead_letter_of_no_bytes() -> None:
@@ -335,8 +338,8 @@ def test_a_draft_that_is_dropped_promises_nothing() -> None:
     """After an aborted transaction the same batch gives the same answer again."""
     ledger = Ledger()
     records = [record(**GOOD)]
-    first = PIPELINE.run(records, VIEWS, {0: Draft(ledger)}, NOW_MS)
-    second = PIPELINE.run(records, VIEWS, {0: Draft(ledger)}, NOW_MS)
+    first = PIPELINE.run(records, {0: Draft(ledger)}, under(VIEWS))
+    second = PIPELINE.run(records, {0: Draft(ledger)}, under(VIEWS))
     assert first.outputs == second.outputs
     assert (len(ledger), ledger.exposure_fen(TOKEN)) == (0, 0)
 
@@ -344,7 +347,7 @@ def test_a_draft_that_is_dropped_promises_nothing() -> None:
 def test_an_empty_batch_gives_nothing() -> None:
     """No records, no outputs, and every stage is still marked."""
     marks: list[str] = []
-    batch = PIPELINE.run([], VIEWS, {}, NOW_MS, marks.append)
+    batch = PIPELINE.run([], {}, under(VIEWS), marks.append)
     assert (batch.outputs, batch.received) == ([], 0)
     assert marks == ["decode", "admit", "enrich", "score", "decide", "encode"]
 

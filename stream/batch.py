@@ -1,0 +1,49 @@
+"""A micro-batch on its way through the pipeline: its rows, and what they became."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.compose import Scored
+from stream.domain.application import Application
+from stream.domain.decision import Audit, Decision, RuleHit
+from stream.errors import PoisonError
+from stream.policy.rules import Case, Verdict
+from stream.ports import Output, Record
+
+
+class Row:
+    """One application on its way through the batch."""
+
+    __slots__ = ("app", "case", "features", "record", "scored", "sha256", "trail", "verdict")
+
+    def __init__(self, record: Record, app: Application) -> None:
+        self.record = record
+        self.app = app
+        self.sha256 = ""
+        self.case: Case | None = None
+        self.trail: list[RuleHit] = []
+        self.features: list[float] = []
+        self.scored: Scored | None = None
+        self.verdict: Verdict | None = None
+
+
+class Batch:
+    """What a batch of records became."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Nothing yet."""
+        self.received = len(records)
+        self.outputs: list[Output] = []
+        self.decisions: list[Decision] = []
+        self.audits: list[tuple[Record, Audit]] = []
+        self.buried: list[tuple[Record, PoisonError]] = []
+        self.strays: list[Record] = []
+        self.events = 0
+        self.duplicates = 0
+        self.oldest_submitted_ms: int | None = None
+        self.least_left_ms: int | None = None
+
+    def bury(self, record: Record, error: PoisonError) -> None:
+        """Set a record aside as a dead letter."""
+        self.buried.append((record, error))

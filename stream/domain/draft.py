@@ -1,0 +1,107 @@
+"""One batch's facts on top of what came before, visible to the batch before they are committed.
+
+A batch may start while the one before it is still committing. Its draft then
+lies on that one's draft, and on the ledger once the lower one is applied to it.
+"""
+
+from __future__ import annotations
+
+from stream.domain.application_event import ApplicationEvent
+from stream.domain.chain import ChainHead
+from stream.domain.decision import Decision
+from stream.domain.ledger import Ledger, Referred
+
+
+class Draft:
+    """Facts not yet committed; the same questions as a ledger's, this batch included."""
+
+    __slots__ = ("_base", "_facts", "_own", "_reserved", "chain")
+
+    def __init__(self, base: Ledger | Draft) -> None:
+        """Lay an empty sheet over `base`."""
+        self._base = base
+        self._facts: list[Decision | ApplicationEvent] = []
+        self._own = Ledger()
+        self._reserved: dict[str, str] = {}
+        self.chain: ChainHead = base.chain
+
+    @property
+    def horizon_ms(self) -> int:
+        """As of the ledger below: a batch does not move its own horizon."""
+        return self._base.horizon_ms
+
+    def rest_on(self, ledger: Ledger) -> None:
+        """Lie on the ledger itself, the sheet in between having been applied."""
+        self._base = ledger
+
+    def reserve(self, application_id: str, content_sha256: str) -> None:
+        """Mark an id as being answered by this batch."""
+        self._reserved[application_id] = content_sha256
+
+    def take(self, fact: Decision | ApplicationEvent) -> None:
+        """Put one fact on the sheet."""
+        self._facts.append(fact)
+        if isinstance(fact, ApplicationEvent) and fact.application_id is not None:
+            self._take_release(fact, fact.application_id)
+        else:
+            self._own.take(fact)
+
+    def content_of(self, application_id: str) -> str | None:
+        """As `Ledger.content_of`."""
+        return self._reserved.get(application_id) or self._base.content_of(application_id)
+
+    def referral(self, application_id: str) -> Referred | None:
+        """As `Ledger.referral`."""
+        return self._own.referral(application_id) or self._base.referral(application_id)
+
+    def review_of(self, application_id: str) -> str | None:
+        """As `Ledger.review_of`."""
+        return self._own.review_of(application_id) or self._base.review_of(application_id)
+
+    def promise_of(self, application_id: str) -> tuple[str, int] | None:
+        """As `Ledger.promise_of`."""
+        if self._own.cancelled(application_id):
+            return None
+        return self._own.promise_of(application_id) or self._base.promise_of(application_id)
+
+    def exposure_fen(self, applicant_token: str) -> int:
+        """As `Ledger.exposure_fen`."""
+        own_fen = self._own.exposure_fen(applicant_token)
+        return own_fen + self._base.exposure_fen(applicant_token)
+
+    def cancelled(self, application_id: str) -> bool:
+        """As `Ledger.cancelled`."""
+        return self._own.cancelled(application_id) or self._base.cancelled(application_id)
+
+    def human_asked(self, application_id: str) -> bool:
+        """As `Ledger.human_asked`."""
+        return self._own.human_asked(application_id) or self._base.human_asked(application_id)
+
+    def revoked_at_ms(self, applicant_token: str) -> int | None:
+        """As `Ledger.revoked_at_ms`."""
+        own_ms = self._own.revoked_at_ms(applicant_token)
+        base_ms = self._base.revoked_at_ms(applicant_token)
+        if own_ms is None or base_ms is None:
+            return own_ms if base_ms is None else base_ms
+        return max(own_ms, base_ms)
+
+    def approved_since(self, segment: str, since_ms: int) -> tuple[int, int]:
+        """As `Ledger.approved_since`."""
+        count, amount_fen = self._base.approved_since(segment, since_ms)
+        more_count, more_fen = self._own.approved_since(segment, since_ms)
+        return count + more_count, amount_fen + more_fen
+
+    def apply(self, ledger: Ledger) -> None:
+        """Write the sheet into the ledger, once its transaction has committed."""
+        for fact in self._facts:
+            ledger.take(fact)
+        ledger.chain = self.chain
+
+    def _take_release(self, event: ApplicationEvent, application_id: str) -> None:
+        """A release below this sheet lessens the exposure seen through it."""
+        below = None if self.cancelled(application_id) else self._base.promise_of(application_id)
+        self._own.take(event)
+        if below is not None and self._own.cancelled(application_id):
+            token, amount_fen = below
+            left_fen = self._own.exposures_fen.get(token, 0) - amount_fen
+            self._own.exposures_fen[token] = left_fen

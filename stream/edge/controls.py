@@ -1,0 +1,253 @@
+"""A worker's ear for `decision.control`, and its voice on `decision.control.acks`.
+
+Every worker reads the whole topic, without a group: all of it before its first
+decision, then whatever has come, once per round of its loop. A record that is
+not a trusted command changes nothing, stops nothing, and is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from stream.codec.control_v1 import CommandRefusedError, Refusal, decode_command, encode_ack
+from stream.codec.signatures import Trusted, key_id, read_public_key
+from stream.config import Settings
+from stream.domain.application import Segment
+from stream.domain.control import Acknowledgement, AckResult, Command, Scope, Switches
+from stream.domain.decision import Decision
+from stream.domain.instant import from_ms
+from stream.domain.topics import ACKS, CONTROL
+from stream.edge.clients import consumer, headers_of, producer
+from stream.errors import BrokerError, ConfigError
+from stream.obs.control_metrics import ControlMetrics
+from stream.ports import Record
+
+CATCH_UP_SECONDS_MAX = 60.0
+"""Longest the commands in force may take to read before a worker stops loudly."""
+_CALL_SECONDS = 15.0
+_RECORDS_A_POLL = 100
+_FLUSH_SECONDS = 2.0
+
+
+def read_trusted_keys(files: Iterable[Path]) -> Trusted:
+    """The public keys in the files, by key id; ConfigError names a file that holds none."""
+    keys = []
+    for file in files:
+        try:
+            keys.append(read_public_key(file.read_bytes()))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"control key {file}: {error}", fix="make a pair: tenminute control keygen DIR"
+            ) from None
+    return {key_id(key): key for key in keys}
+
+
+class Controls:
+    """The switches in force for one worker; only `catch_up` and `close` wait."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        worker: str,
+        models: Mapping[Segment, str],
+        metrics: ControlMetrics,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        """Read the trusted keys; `models` is the model of each segment, by the policy."""
+        self.switches = Switches()
+        """What is in force; replaced as a whole by `poll`, never changed."""
+        self._settings, self._worker, self._models = settings, worker, models
+        self._metrics, self._log = metrics, log
+        self._trusted = read_trusted_keys(settings.control_key_files)
+        self._consumer: Consumer | None = None
+        self._producer: Producer | None = None
+        self._unsent: list[Acknowledgement] = []
+        self._decided_at_ms: dict[tuple[Segment, str], int] = {}
+
+    def catch_up(self) -> None:
+        """Read to the end as of now, before the first decision; BrokerError when that fails."""
+        if not self._trusted:
+            self._log.warning("control_off", reason="no control_key_files: no command counts")
+            return
+        self._consumer = consumer(
+            self._settings,
+            f"{self._settings.group_id}-control",
+            **{
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                # A transaction left open on the topic must not hide the commands behind it.
+                "isolation.level": "read_uncommitted",
+            },
+        )
+        end = self._end(self._consumer)
+        self._consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
+        self._read_to(self._consumer, end)
+        # What was refused or replaced before this worker lived is nobody's question now.
+        in_force = {placed.offset for placed in self.switches.in_force.values()}
+        self._unsent = [ack for ack in self._unsent if ack.control_offset in in_force]
+
+    def poll(self) -> bool:
+        """Take what has come, without waiting; whether the switches have moved on."""
+        version = self.switches.version
+        if self._consumer is not None:
+            for _ in range(_RECORDS_A_POLL):
+                message = self._consumer.poll(0)
+                if message is None:
+                    break
+                self._take(message)
+        return self.switches.version != version
+
+    def saw(self, decisions: Iterable[Decision], now_ms: int) -> None:
+        """Note what was decided at `now_ms`: an acknowledgement names the last one affected."""
+        for kind in {(each.segment, each.channel.value) for each in decisions}:
+            self._decided_at_ms[kind] = now_ms
+
+    def acknowledge(self) -> None:
+        """Send what has been heard since the last call on its way."""
+        if self._producer is not None:
+            self._producer.poll(0)
+        if not self._unsent:
+            return
+        if self._producer is None:
+            self._producer = producer(self._settings)
+        unsent, self._unsent = self._unsent, []
+        for ack in unsent:
+            key, value, headers = encode_ack(ack)
+            try:
+                self._producer.produce(ACKS, value, key, headers=[*headers], on_delivery=self._sent)
+            except BufferError:
+                self._unsent.append(ack)
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        """Give up reading; acknowledgements get two seconds to leave."""
+        if self._consumer is not None:
+            self._consumer.close()
+        if self._producer is not None:
+            self._producer.flush(_FLUSH_SECONDS)
+
+    def _end(self, reader: Consumer) -> int:
+        """The end of the topic, asked of the broker; BrokerError when there is no such topic."""
+        try:
+            place = TopicPartition(CONTROL, 0)
+            return reader.get_watermark_offsets(place, timeout=_CALL_SECONDS)[1]
+        except KafkaException as error:
+            raise BrokerError(
+                f"cannot read the end of {CONTROL}: {error.args[0].name()}",
+                fix="run: tenminute topics apply, then tenminute doctor",
+            ) from None
+
+    def _read_to(self, reader: Consumer, end: int) -> None:
+        deadline, reached = time.monotonic() + CATCH_UP_SECONDS_MAX, 0
+        while reached < end:
+            if time.monotonic() > deadline:
+                raise BrokerError(
+                    f"{CONTROL} not read to its end in {CATCH_UP_SECONDS_MAX:.0f} s",
+                    fix="run: tenminute doctor",
+                )
+            message = reader.poll(0.1)
+            if message is not None:
+                reached = self._take(message)
+
+    def _take(self, message: Message) -> int:
+        """Apply or refuse one record; the offset to read next, 0 when it was none."""
+        error, offset = message.error(), message.offset()
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                return offset or 0
+            self._log.warning("control_read_failed", error=error.name())
+            return 0
+        if offset is None:
+            raise AssertionError("a record has an offset")
+        record = Record(
+            CONTROL,
+            0,
+            offset,
+            message.key(),
+            message.value(),
+            headers_of(message),
+            message.timestamp()[1],
+        )
+        try:
+            command = self._known(decode_command(record, self._trusted))
+        except CommandRefusedError as refused:
+            self._refuse(offset, refused)
+        else:
+            self._apply(command, offset)
+        return offset + 1
+
+    def _known(self, command: Command) -> Command:
+        if command.scope is Scope.MODEL and command.name not in self._models.values():
+            raise CommandRefusedError(Refusal.UNKNOWN_MODEL, command.command_id)
+        return command
+
+    def _apply(self, command: Command, offset: int) -> None:
+        last_ms = self._last_affected_ms(command)
+        self.switches = self.switches.with_command(command, offset)
+        holds = self.switches.holds(offset)
+        result = AckResult.APPLIED if holds else AckResult.SUPERSEDED
+        self._metrics.records.labels(result.value).inc()
+        self._metrics.stops.set(len(self.switches.stops))
+        self._metrics.offset.set(self.switches.version)
+        self._log.warning(
+            "control_command",
+            command_id=command.command_id,
+            action=command.action.value,
+            scope=command.scope.value,
+            name=command.name,
+            result=result.value,
+        )
+        self._unsent.append(
+            Acknowledgement(
+                worker=self._worker,
+                control_offset=offset,
+                result=result,
+                applied_at=from_ms(int(time.time() * 1000)),
+                command_id=command.command_id,
+                last_affected_decided_at=from_ms(last_ms) if last_ms else None,
+                why=None if holds else "a newer command of the same switch is in force",
+            )
+        )
+
+    def _refuse(self, offset: int, refused: CommandRefusedError) -> None:
+        self._metrics.records.labels(refused.refusal.value).inc()
+        self._log.warning("control_refused", offset=offset, reason=refused.refusal.value)
+        self._unsent.append(
+            Acknowledgement(
+                worker=self._worker,
+                control_offset=offset,
+                result=AckResult.REFUSED,
+                applied_at=from_ms(int(time.time() * 1000)),
+                command_id=refused.command_id,
+                why=refused.refusal.value,
+            )
+        )
+
+    def _last_affected_ms(self, command: Command) -> int:
+        """When this worker last decided within the command's scope; 0 for never."""
+        return max(
+            (
+                at_ms
+                for (segment, channel), at_ms in self._decided_at_ms.items()
+                if command.covers(segment.value, channel, self._models.get(segment, ""))
+            ),
+            default=0,
+        )
+
+    def _sent(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._metrics.acks_failed.inc()
+            self._log.warning("control_ack_failed", error=error.name())

@@ -1,0 +1,179 @@
+"""The consumer group's side of the broker: three co-partitioned topics, read as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from stream.config import Settings
+from stream.domain.topics import INPUTS
+from stream.edge.clients import consumer, headers_of
+from stream.errors import BrokerError
+from stream.ports import Identity, Listener, Place, Positions, Record
+
+CALL_SECONDS = 15.0
+"""Longest a question about offsets may wait; open transactions of a dead owner end in it."""
+
+
+class KafkaInbox:
+    """A static member of the engine's group."""
+
+    def __init__(self, settings: Settings, worker_id: str) -> None:
+        """Prepare the client; `subscribe` joins."""
+        self._client: Consumer = consumer(
+            settings,
+            settings.group_id,
+            **{
+                "client.id": worker_id,
+                "group.instance.id": worker_id,
+                # Range deals out the same partition numbers of every topic to one member.
+                "partition.assignment.strategy": "range",
+            },
+        )
+        self._read: set[Place] = set()
+
+    def subscribe(self, listener: Listener) -> None:
+        """Join the group; the listener is called from inside `poll` and `close`."""
+
+        def assigned(client: Consumer, places: list[TopicPartition]) -> None:
+            del client
+            listener.assigned(_whole_partitions(places))
+
+        def revoked(client: Consumer, places: list[TopicPartition]) -> None:
+            listener.revoked(sorted({place.partition for place in places}))
+            self._leave(client)
+
+        def lost(client: Consumer, places: list[TopicPartition]) -> None:
+            listener.lost(sorted({place.partition for place in places}))
+            self._leave(client)
+
+        self._client.subscribe([*INPUTS], on_assign=assigned, on_revoke=revoked, on_lost=lost)
+
+    def _leave(self, client: Consumer) -> None:
+        self._read = set()
+        client.unassign()
+
+    def poll(self, limit: int, timeout_ms: int) -> list[Record]:
+        """Up to `limit` records; BrokerError when reading cannot go on."""
+        found = []
+        for message in self._client.consume(limit, timeout_ms / 1000):
+            error = message.error()
+            if error is None:
+                found.append(record_of(message))
+            else:
+                self._complain(message, error)
+        return found
+
+    def _complain(self, message: Message, error: KafkaError) -> None:
+        """Nothing for what the client mends by itself, BrokerError for what it cannot."""
+        place = Place(message.topic() or "", message.partition() or 0)
+        lost_offset = error.code() in (
+            KafkaError._AUTO_OFFSET_RESET,
+            KafkaError.OFFSET_OUT_OF_RANGE,
+        )
+        if error.fatal() or (lost_offset and place in self._read):
+            raise BrokerError(
+                f"reading {place.topic or 'the inputs'}: {error.name()}",
+                fix="another process under this `instance`, or deleted records: tenminute doctor",
+            )
+
+    def identity(self) -> Identity | None:
+        """Member id and the client's proof; None when the group has let this member go."""
+        member = self._client.memberid()
+        if not member:
+            return None
+        return Identity(member, self._client.consumer_group_metadata())
+
+    def committed(self, places: Sequence[Place]) -> dict[Place, int | None]:
+        """Stable committed offsets; BrokerError when the broker does not say."""
+        asked = [TopicPartition(*place) for place in places]
+        try:
+            answers = self._client.committed(asked, timeout=CALL_SECONDS)
+        except KafkaException as error:
+            raise _unanswered("committed offsets", error) from None
+        found: dict[Place, int | None] = {}
+        for answer in answers:
+            if answer.error is not None:
+                raise _unanswered("committed offsets", KafkaException(answer.error))
+            offset = answer.offset if answer.offset >= 0 else None
+            found[Place(answer.topic, answer.partition)] = offset
+        return found
+
+    def bounds(self, place: Place) -> tuple[int, int]:
+        """First offset kept and the offset after the last record."""
+        try:
+            low, high = self._client.get_watermark_offsets(
+                TopicPartition(*place), timeout=CALL_SECONDS
+            )
+        except KafkaException as error:
+            raise _unanswered(f"offsets of {place.topic}", error) from None
+        return low, high
+
+    def read_from(self, positions: Positions) -> None:
+        """Assign exactly these places; what was fetched before is dropped."""
+        self._client.assign([TopicPartition(*place, offset) for place, offset in positions.items()])
+        self._read = set(positions)
+
+    def hold(self, partitions: Sequence[int], *, held: bool) -> None:
+        """Pause or resume every topic of the partitions."""
+        places = [TopicPartition(*p) for p in sorted(self._read) if p.partition in set(partitions)]
+        (self._client.pause if held else self._client.resume)(places)
+
+    def backlog(self) -> int:
+        """Records not yet read, as of the last fetch of each place."""
+        try:
+            places = self._client.position([TopicPartition(*place) for place in self._read])
+            left = 0
+            for place in places:
+                _, high = self._client.get_watermark_offsets(place, cached=True)
+                left += max(0, high - place.offset) if place.offset >= 0 else 0
+        except KafkaException as error:
+            raise _unanswered("positions", error) from None
+        return left
+
+    def close(self) -> None:
+        """Close the client; a static member keeps its place for the session time-out."""
+        self._client.close()
+
+
+def _whole_partitions(places: Sequence[TopicPartition]) -> list[int]:
+    """Partition numbers, each of which must come with all the topics."""
+    topics: dict[int, set[str]] = {}
+    for place in places:
+        topics.setdefault(place.partition, set()).add(place.topic)
+    torn = sorted(number for number, names in topics.items() if names != set(INPUTS))
+    if torn:
+        raise BrokerError(
+            f"partitions {torn} came without all of {', '.join(INPUTS)}",
+            fix="give these topics the same partition count: tenminute topics diff",
+        )
+    return sorted(topics)
+
+
+def record_of(message: Message) -> Record:
+    """The record of a message that carries no error."""
+    kind, timestamp_ms = message.timestamp()
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise AssertionError("a consumed message has a place")
+    return Record(
+        topic,
+        partition,
+        offset,
+        message.key(),
+        message.value(),
+        headers_of(message),
+        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+    )
+
+
+def _unanswered(what: str, error: KafkaException) -> BrokerError:
+    return BrokerError(f"no answer about {what}: {error.args[0].name()}", fix="tenminute doctor")

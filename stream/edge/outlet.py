@@ -1,0 +1,121 @@
+"""Transactional producers on Kafka, and what each way of failing asks for.
+
+No Python client bumps the producer's epoch with every transaction (KIP-890), so
+an answer that never came says nothing: the commit may be done, or may still be
+on its way and hit the next transaction. Only a new producer under the same id,
+whose start fences the old one, makes it safe to go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from stream.config import Settings
+from stream.edge.clients import transactional_producer
+from stream.errors import Remedy, TransactionError
+from stream.limits import COMMIT_SECONDS_MAX, OPEN_SECONDS_MAX
+from stream.ports import Identity, Output, Positions
+
+REFUSALS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_EXCEPTION,
+    }
+)
+"""Answers of a topic that no repeating mends: stand still, alert, let a person look."""
+
+
+def remedy_of(error: KafkaError) -> Remedy:
+    """What to do about an error of a transactional call; the client has already retried."""
+    return Remedy.ABORT if error.txn_requires_abort() else Remedy.RECREATE
+
+
+class KafkaOutlet:
+    """One transactional producer; its id is fenced against every earlier holder."""
+
+    def __init__(
+        self, settings: Settings, transactional_id: str, commit_seconds: float = COMMIT_SECONDS_MAX
+    ) -> None:
+        """Start it; TransactionError when no broker lets it within `OPEN_SECONDS_MAX`."""
+        self._commit_seconds = commit_seconds
+        self._refused: tuple[str, KafkaError] | None = None
+        self._open = False
+        self._client: Producer = transactional_producer(
+            settings, transactional_id, on_delivery=self._failed
+        )
+        self._call(self._client.init_transactions, OPEN_SECONDS_MAX)
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self._refused = None
+        self._call(self._client.begin_transaction)
+        self._open = True
+
+    def send(self, outputs: Sequence[Output]) -> None:
+        """Queue the records; a full queue aborts, for a batch is far smaller than it."""
+        produce = self._client.produce
+        try:
+            for topic, partition, key, value, headers in outputs:
+                produce(topic, value=value, key=key, partition=partition, headers=[*headers])
+        except BufferError:
+            raise TransactionError(Remedy.ABORT, "queue_full") from None
+        except KafkaException as error:
+            raise self._translated(error) from None
+
+    def commit(self, positions: Positions, identity: Identity) -> None:
+        """Offsets under the identity, then the commit, both within one span."""
+        deadline = time.monotonic() + self._commit_seconds
+        offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in positions.items()]
+        send_offsets = self._client.send_offsets_to_transaction
+        self._call(send_offsets, offsets, identity.token, self._commit_seconds)
+        self._call(self._client.commit_transaction, max(0.1, deadline - time.monotonic()))
+        self._open = False
+
+    def abort(self) -> None:
+        """Give the open transaction up, if there is one."""
+        if self._open:
+            self._call(self._client.abort_transaction, self._commit_seconds)
+            self._open = False
+
+    def _call(self, method: Callable[..., Any], *arguments: object) -> None:
+        try:
+            method(*arguments)
+        except KafkaException as error:
+            raise self._translated(error) from None
+
+    def _translated(self, error: KafkaException) -> TransactionError:
+        """The remedy; a topic that refused records outranks what the commit made of it."""
+        self._client.poll(0)
+        fault: KafkaError = error.args[0]
+        if self._refused is not None and fault.txn_requires_abort():
+            topic, refusal = self._refused
+            return TransactionError(Remedy.HOLD, refusal.name().lower(), topic)
+        return TransactionError(remedy_of(fault), fault.name().lower())
+
+    def _failed(self, error: KafkaError | None, message: Message) -> None:
+        """Called for records that were not delivered only."""
+        topic = message.topic()
+        if error is not None and topic is not None and error.code() in REFUSALS:
+            self._refused = (topic, error)
+
+
+class KafkaOutlets:
+    """Producers by slot; the transactional id is the worker's name and the slot."""
+
+    def __init__(self, settings: Settings, worker_id: str) -> None:
+        self._settings, self._worker_id = settings, worker_id
+
+    def open(self, slot: int) -> KafkaOutlet:
+        """A new producer under the slot's id."""
+        return KafkaOutlet(self._settings, f"{self._worker_id}-{slot}")

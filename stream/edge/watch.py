@@ -1,0 +1,149 @@
+"""What a worker's loop tells the world: metrics, log, health file, ledger snapshots."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from stream.batch import Batch
+from stream.domain.ledger import Ledger
+from stream.domain.topics import DECISIONS, EVENTS
+from stream.edge.controls import Controls
+from stream.edge.snapshots import Snapshots
+from stream.errors import BrokerError, Remedy, TenMinuteError, TransactionError
+from stream.obs.health import HealthFile
+from stream.obs.metrics import EngineMetrics
+from stream.obs.observe import Stopwatch, count_batch
+from stream.ports import Place, Positions
+
+_RESULTS = {
+    Remedy.ABORT: "aborted",
+    Remedy.RECREATE: "unknown",
+    Remedy.LEAVE: "fenced",
+    Remedy.HOLD: "refused",
+}
+_FENCED = ("fenced", "invalid_producer_epoch", "producer_fenced", "illegal_generation")
+_BACKLOG_SECONDS = 2.0
+
+
+class Ties(NamedTuple):
+    """What a watcher asks of others."""
+
+    end_of: Callable[[Place], int]
+    """End of a partition, records of open transactions included; BrokerError when unknown."""
+    backlog: Callable[[], int]
+    """Records of the inputs not yet read."""
+
+
+class EngineWatcher:
+    """The watcher of one worker process."""
+
+    def __init__(
+        self,
+        metrics: EngineMetrics,
+        health: HealthFile,
+        log: structlog.typing.FilteringBoundLogger,
+        snapshots: Snapshots,
+        controls: Controls,
+        ties: Ties,
+    ) -> None:
+        self._metrics, self._health, self._log = metrics, health, log
+        self._snapshots, self._controls, self._ties = snapshots, controls, ties
+        self._stopwatch = Stopwatch(metrics)
+        self._assigned_once = False
+        self._backlog_at = 0.0
+        self.mark = self._stopwatch.mark
+
+    def decided(self, batch: Batch, now_ms: int) -> None:
+        """Remember when each kind was last decided, for the acknowledgement of a command."""
+        self._controls.saw(batch.decisions, now_ms)
+
+    def committed(self, batch: Batch) -> None:
+        """Count the batch, once it counts."""
+        now_ms = time.time_ns() // 1_000_000
+        count_batch(self._metrics, batch, now_ms)
+        if batch.oldest_submitted_ms is not None:
+            age_ms = max(0, now_ms - batch.oldest_submitted_ms)
+            self._metrics.undecided_age.set(age_ms / 1000)
+        if batch.least_left_ms is not None:
+            self._metrics.deadline_left.set(batch.least_left_ms / 1000)
+        self._log.info(
+            "batch",
+            received=batch.received,
+            decided=len(batch.decisions),
+            dead_letters=len(batch.buried),
+            duplicates=batch.duplicates,
+            strays=len(batch.strays),
+            events=batch.events,
+        )
+
+    def failed(self, error: TransactionError) -> None:
+        """Count and name what did not commit."""
+        fenced = any(word in error.cause for word in _FENCED)
+        result = "fenced" if fenced else _RESULTS[error.remedy]
+        self._metrics.commits.labels(result).inc()
+        self._log.warning("transaction_failed", cause=error.cause, remedy=error.remedy.value)
+
+    def still_failing(self, error: TenMinuteError) -> None:
+        """Alive, not ready, and trying."""
+        self._health.say("recovering", ready=False, detail=type(error).__name__)
+        self._log.warning("recovery_failed", problem=str(error))
+
+    def held(self, partitions: Sequence[int], error: TransactionError) -> None:
+        """An alert's business: these stand still until the topic takes their records."""
+        self._log.error(
+            "partitions_held", partitions=list(partitions), topic=error.topic, cause=error.cause
+        )
+
+    def assigned(self, ledgers: Mapping[int, Ledger]) -> None:
+        """Restored and reading."""
+        self._assigned_once = True
+        self._count(ledgers)
+        self._log.info("assigned", partitions=sorted(ledgers), ledger_ids=_ids(ledgers))
+
+    def quiet(self, ledgers: Mapping[int, Ledger], positions: Positions) -> None:
+        """Keep a snapshot of each; what it lacks lies behind the ends asked for here."""
+        for partition, ledger in ledgers.items():
+            decisions, events = Place(DECISIONS, partition), Place(EVENTS, partition)
+            try:
+                covered = {decisions: self._ties.end_of(decisions), events: positions[events]}
+            except BrokerError as error:
+                self._log.warning("snapshot_not_kept", partition=partition, problem=str(error))
+            else:
+                self._snapshots.keep(partition, ledger, covered)
+
+    def dropped(self, left: Mapping[int, Ledger]) -> None:
+        """Partitions are another's now."""
+        self._count(left)
+        self._log.info("released", left=sorted(left))
+
+    def went_round(self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool) -> None:
+        """Progress, and what is due from time to time."""
+        now = time.time()
+        self._metrics.progress_at.set(now)
+        self._controls.acknowledge()
+        if idle:
+            self._metrics.undecided_age.set(0)
+        if now - self._backlog_at >= _BACKLOG_SECONDS:
+            self._backlog_at = now
+            self._metrics.backlog.set(self._ties.backlog())
+            self._count(ledgers)
+        state = "holding" if holding else "running"
+        detail = f"{len(ledgers)} partitions"
+        self._health.say(state, ready=self._assigned_once and not holding, detail=detail)
+        self._metrics.held.set(1 if holding else 0)
+
+    def draining(self) -> None:
+        """Told to stop."""
+        self._health.say("draining", ready=False)
+
+    def _count(self, ledgers: Mapping[int, Ledger]) -> None:
+        self._metrics.partitions.set(len(ledgers))
+        self._metrics.ledger_ids.set(_ids(ledgers))
+
+
+def _ids(ledgers: Mapping[int, Ledger]) -> int:
+    return sum(map(len, ledgers.values()))

@@ -1,0 +1,129 @@
+"""The ports of a worker, each on its real counterpart."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import structlog
+from confluent_kafka import KafkaException
+
+from stream.config import Settings
+from stream.domain.application import Segment
+from stream.domain.control import Switches
+from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, EVENTS, REVIEWS
+from stream.edge.clients import consumer
+from stream.edge.controls import Controls
+from stream.edge.inbox import CALL_SECONDS, KafkaInbox
+from stream.edge.lane import ThreadLane
+from stream.edge.lmdb_store import StoreReader
+from stream.edge.outlet import KafkaOutlets
+from stream.edge.restore import KafkaLedgers, uncommitted_end
+from stream.edge.snapshots import Snapshots
+from stream.edge.watch import EngineWatcher, Ties
+from stream.errors import BrokerError
+from stream.obs.health import HealthFile
+from stream.obs.metrics import EngineMetrics
+from stream.worker import World
+
+COPARTITIONED = (APPLICATIONS, EVENTS, REVIEWS, DECISIONS, AUDIT, DEAD_LETTERS)
+
+
+class Local(NamedTuple):
+    """What a worker has of its own host."""
+
+    store: StoreReader
+    metrics: EngineMetrics
+    log: structlog.typing.FilteringBoundLogger
+    stop: threading.Event
+
+
+class SystemClock:
+    """The host's clocks; sleeping ends when the worker is told to stop."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def now_ms(self) -> int:
+        """Wall clock, epoch milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def seconds(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or until told to stop."""
+        self._stop.wait(seconds)
+
+
+@contextmanager
+def open_world(
+    settings: Settings, index: int, local: Local, models: Mapping[Segment, str]
+) -> Iterator[World]:
+    """Everything worker `index` of this host touches; closed again behind it."""
+    worker_id = f"{settings.group_id}-{settings.instance}-{index}"
+    clock, inbox = SystemClock(local.stop), KafkaInbox(settings, worker_id)
+    snapshots = Snapshots(
+        settings.state_dir / "ledgers",
+        local.store.cluster_id() or "",
+        settings.group_id,
+        settings.partitions,
+        local.log,
+    )
+    controls = Controls(settings, worker_id, models, local.metrics.control, local.log)
+    controls.catch_up()
+    watcher = EngineWatcher(
+        local.metrics,
+        HealthFile(settings.health_dir, f"worker-{index}", os.getpid()),
+        local.log,
+        snapshots,
+        controls,
+        Ties(lambda place: uncommitted_end(settings, place), inbox.backlog),
+    )
+
+    def switches() -> Switches:
+        controls.poll()
+        return controls.switches
+
+    try:
+        yield World(
+            inbox=inbox,
+            outlets=KafkaOutlets(settings, worker_id),
+            ledgers=KafkaLedgers(settings, snapshots, clock),
+            lane=ThreadLane(),
+            store=local.store,
+            clock=clock,
+            watcher=watcher,
+            switches=switches,
+        )
+    finally:
+        controls.close()
+
+
+def check_copartitioned(settings: Settings) -> None:
+    """BrokerError unless every topic of the money path has the declared partition count."""
+    looker = consumer(settings, f"{settings.group_id}-look")
+    try:
+        found = looker.list_topics(timeout=CALL_SECONDS).topics
+    except KafkaException as error:
+        raise BrokerError(
+            f"no answer from {settings.bootstrap}: {error.args[0].name()}",
+            fix="check that the broker runs and `bootstrap` names it",
+        ) from None
+    finally:
+        looker.close()
+    for topic in COPARTITIONED:
+        if topic not in found:
+            raise BrokerError(f"no topic {topic}", fix="run: tenminute topics apply")
+        count = len(found[topic].partitions)
+        if count != settings.partitions:
+            raise BrokerError(
+                f"{topic} has {count} partitions, declared are {settings.partitions}",
+                fix="partition counts are fixed for life: set `partitions` to what the ledgers "
+                "were written with; see the runbook, 'partitions'",
+            )

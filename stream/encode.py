@@ -1,0 +1,47 @@
+"""From what a batch became to the records that leave, linked into the audit chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stream.batch import Batch
+from stream.codec.dead_letter_v1 import dead_letter_key, encode_dead_letter
+from stream.codec.decision_v1 import encode_audit, encode_dead_letter_audit, encode_decision
+from stream.codec.headers import Headers
+from stream.codec.seal import Sealer
+from stream.domain.chain import chain_headers, link
+from stream.domain.draft import Draft
+from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
+from stream.ports import Output
+
+
+def encode_batch(
+    batch: Batch, drafts: Mapping[int, Draft], now_ms: int, sealer: Sealer | None
+) -> None:
+    """Append every output, to the partition number its record came from.
+
+    Dead letters first, then decisions; each with its audit record, so that the
+    audit of a partition is one chain over everything that was settled there.
+    """
+    for record, error in batch.buried:
+        partition, key = record.partition, dead_letter_key(record.key)
+        value, headers = encode_dead_letter(record, error, now_ms, sealer)
+        batch.outputs.append(Output(DEAD_LETTERS, partition, key, value, headers))
+        encoded = encode_dead_letter_audit(record, error, now_ms)
+        _chain(batch, drafts[partition], (partition, key), encoded)
+    for record, audit in batch.audits:
+        partition, key = record.partition, record.key
+        value, headers = encode_decision(audit.decision)
+        batch.outputs.append(Output(DECISIONS, partition, key, value, headers))
+        _chain(batch, drafts[partition], (partition, key), encode_audit(audit))
+
+
+def _chain(
+    batch: Batch, draft: Draft, place: tuple[int, bytes | None], encoded: tuple[bytes, Headers]
+) -> None:
+    """Append one audit record as the next link of its partition's chain."""
+    (partition, key), (value, headers) = place, encoded
+    head = link(draft.chain, partition, key, value)
+    headers += chain_headers(head, draft.chain)
+    draft.chain = head
+    batch.outputs.append(Output(AUDIT, partition, key, value, headers))

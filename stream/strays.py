@@ -1,0 +1,49 @@
+"""Records that lie on another partition than their key's, and the way home.
+
+A channel whose client hashes keys another way than murmur2 scatters one person
+over several partitions, each with a ledger of its own. Such a record is sent on
+to its right partition in the same transaction, unread: there it is decided, in
+the order in which it arrives there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from stream.batch import Batch
+from stream.codec.keys import partitions_of
+from stream.domain.application import Channel
+from stream.ports import Output, Record
+
+_CHANNEL = re.compile(rb'"channel"\s*:\s*"([a-z0-9_]{1,40})"')
+_CHANNELS = frozenset(channel.value for channel in Channel)
+FORWARDED = "x-forwarded-from"
+"""Header of a record sent on: the partition and offset it came from."""
+
+
+def forward_strays(records: Sequence[Record], partitions: int, batch: Batch) -> list[Record]:
+    """The records that are where they belong; the others go to `batch.outputs`.
+
+    A record without a key belongs nowhere and stays: the decoder names the fault.
+    """
+    keyed = [record.key for record in records if record.key is not None]
+    homes = iter(partitions_of(keyed, partitions))
+    here = []
+    for record in records:
+        home = record.partition if record.key is None else next(homes)
+        if home == record.partition:
+            here.append(record)
+            continue
+        origin = f"{record.partition}/{record.offset}".encode()
+        headers = [*record.headers, (FORWARDED, origin)]
+        batch.strays.append(record)
+        batch.outputs.append(Output(record.topic, home, record.key, record.value, headers))
+    return here
+
+
+def channel_of(record: Record) -> str:
+    """The channel a stray names, or `unknown`; it is sent on unread, so this is a glance only."""
+    found = _CHANNEL.search(record.value or b"")
+    name = found[1].decode() if found else ""
+    return name if name in _CHANNELS else "unknown"

@@ -1,0 +1,351 @@
+"""The transactional loop around the pipeline, behind ports: the same on Kafka and in a simulation.
+
+1 poll a batch; 2 snapshot the group identity with it; 3 begin; 4 run the
+pipeline; 5 produce decisions, audit records, dead letters and strays; 6 send the
+offsets with the identity of step 2; 7 commit; 8 apply to the ledger and count.
+
+Two producers take turns: while one batch commits in the lane (6 and 7), the next
+is prepared by the other producer (1 to 5) on a draft that lies on the first
+one's. It goes to the lane only when the first has committed; when the first has
+not, it is aborted with it. So commits keep their order, and a batch never
+commits on promises that did not.
+
+What a `TransactionError` asks for is done in `_recover`: in every case reading
+goes back to the committed offsets. No decision is ever produced outside a
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from stream.batch import Batch
+from stream.domain.control import Switches
+from stream.domain.draft import Draft
+from stream.domain.ledger import Ledger
+from stream.domain.topics import APPLICATIONS, INPUTS
+from stream.errors import BrokerError, Remedy, TransactionError
+from stream.limits import (
+    BATCH_SECONDS_TARGET,
+    HOLD_SECONDS,
+    POLL_TIMEOUT_MS,
+    RETRY_SECONDS,
+    SNAPSHOT_DECISIONS,
+)
+from stream.pipeline import Circumstances, Pipeline
+from stream.ports import (
+    Clock,
+    Identity,
+    Inbox,
+    Lane,
+    Ledgers,
+    Outlet,
+    Outlets,
+    Pending,
+    Place,
+    Record,
+    Store,
+    Watcher,
+)
+
+SLOTS = 2
+
+
+class World(NamedTuple):
+    """Everything a worker touches."""
+
+    inbox: Inbox
+    outlets: Outlets
+    ledgers: Ledgers
+    lane: Lane
+    store: Store
+    clock: Clock
+    watcher: Watcher
+    switches: Callable[[], Switches]
+
+
+class Flight(NamedTuple):
+    """A batch whose commit is under way."""
+
+    outlet: Outlet
+    batch: Batch
+    drafts: dict[int, Draft]
+    ends: dict[Place, int]
+    pending: Pending
+
+
+class Worker:
+    """Decides the partitions it is assigned until told to stop; also the inbox's listener."""
+
+    def __init__(
+        self,
+        world: World,
+        pipeline: Pipeline,
+        *,
+        partitions: int,
+        batch_records: int,
+        stopping: Callable[[], bool],
+    ) -> None:
+        """Open the producers, which fences every earlier holder of their ids, and join."""
+        self._world, self._pipeline = world, pipeline
+        self._partitions, self._most = partitions, batch_records
+        self._limit = batch_records
+        self._stopping = stopping
+        self._ledgers: dict[int, Ledger] = {}
+        self._positions: dict[Place, int] = {}
+        self._held: dict[int, float] = {}
+        self._flight: Flight | None = None
+        self._outlets: list[Outlet] = []
+        self._turn = self._since_quiet = 0
+        self._until_done(self._open)
+        world.inbox.subscribe(self)
+
+    def run(self) -> None:
+        """Go round until `stopping`; then let the batch under way end, and leave the group."""
+        try:
+            while not self._stopping():
+                self.step()
+            self._world.watcher.draining()
+            self._land()
+        finally:
+            self._world.inbox.close()
+
+    def step(self) -> None:
+        """Once round: poll, decide what came, or let the batch under way land."""
+        self._let_go()
+        if self._since_quiet >= SNAPSHOT_DECISIONS and self._land():
+            self._world.watcher.quiet(self._ledgers, self._positions)
+            self._since_quiet = 0
+        records = self._world.inbox.poll(self._limit, POLL_TIMEOUT_MS)  # 1
+        records = [record for record in records if self._is_next(record)]
+        identity = self._world.inbox.identity()  # 2
+        if not records:
+            self._land()
+        elif identity is None:
+            self._recover(TransactionError(Remedy.ABORT, "identity_lost"), None)
+        else:
+            self._decide(records, identity)
+        self._world.watcher.went_round(self._ledgers, idle=not records, holding=bool(self._held))
+
+    def _decide(self, records: Sequence[Record], identity: Identity) -> None:
+        world, outlet = self._world, self._outlets[self._turn]
+        began = world.clock.seconds()
+        world.watcher.mark("poll")
+        partitions = {record.partition for record in records}
+        drafts = {partition: Draft(self._tip(partition)) for partition in partitions}
+        ends = {Place(r.topic, r.partition): r.offset + 1 for r in records}
+        batch: Batch | None = None
+        try:
+            outlet.begin()  # 3
+            with world.store.reading() as views:
+                now_ms, switches = world.clock.now_ms(), world.switches()
+                under = Circumstances(now_ms, views, switches, self._partitions)
+                batch = self._pipeline.run(records, drafts, under, world.watcher.mark)  # 4
+            world.watcher.decided(batch, now_ms)
+            outlet.send(batch.outputs)  # 5
+            world.watcher.mark("produce")
+        except TransactionError as error:
+            if self._land():
+                self._recover(error, batch)
+            return
+        if not self._land():
+            return
+        world.watcher.mark("commit")
+        now = world.inbox.identity()
+        if now is None or now.member != identity.member:
+            self._recover(TransactionError(Remedy.ABORT, "identity_changed"), batch)
+            return
+        for partition, draft in drafts.items():
+            draft.rest_on(self._ledgers[partition])
+        pending = world.lane.submit(lambda: outlet.commit(ends, identity))  # 6, 7
+        self._flight = Flight(outlet, batch, drafts, ends, pending)
+        self._positions.update(ends)
+        self._turn = (self._turn + 1) % SLOTS
+        self._pace(world.clock.seconds() - began)
+
+    def _land(self, *, resume: bool = True) -> bool:
+        """Wait for the batch under way and apply it; False when it failed and all was undone."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return True
+        try:
+            flight.pending.wait()
+        except TransactionError as error:
+            self._recover(error, flight.batch, resume=resume)
+            return False
+        for partition, draft in flight.drafts.items():  # 8
+            draft.apply(self._ledgers[partition])
+            self._ledgers[partition].forget()
+        self._since_quiet += len(flight.batch.decisions)
+        self._world.watcher.committed(flight.batch)
+        return True
+
+    def _recover(
+        self, error: TransactionError, batch: Batch | None, *, resume: bool = True
+    ) -> None:
+        """Nothing of the open batches counts: undo them and read on at what did commit.
+
+        Without `resume` the partitions are on their way out and only forgotten.
+        """
+        self._flight = None
+        self._world.watcher.failed(error)
+        if error.remedy is Remedy.LEAVE:
+            raise BrokerError(
+                f"another process works under this worker's name: {error.cause}",
+                fix="give every engine its own `instance`",
+            )
+        if error.remedy is Remedy.HOLD:
+            self._hold(error, batch)
+        if error.remedy is Remedy.RECREATE or not self._abort_all():
+            self._until_done(self._open)
+        partitions = list(self._ledgers) if resume else []
+        self._drop(self._ledgers)
+        if partitions:
+            self._until_done(lambda: self._take_over(partitions))
+
+    def _open(self) -> None:
+        self._outlets = [self._world.outlets.open(slot) for slot in range(SLOTS)]
+
+    def _until_done(self, attempt: Callable[[], None]) -> None:
+        """Try until it works or the worker is told to stop; a broker away is no reason to die."""
+        while not self._stopping():
+            try:
+                attempt()
+            except RefusalError:
+                raise
+            except (TransactionError, BrokerError) as error:
+                self._world.watcher.still_failing(error)
+                self._world.clock.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _abort_all(self) -> bool:
+        """Abort what is open; False when that is not known to have worked."""
+        try:
+            for outlet in self._outlets:
+                outlet.abort()
+        except TransactionError as error:
+            self._world.watcher.failed(error)
+            return False
+        return True
+
+    def _take_over(self, partitions: Sequence[int]) -> None:
+        """Committed offsets, then ledgers, then the first record, in this order always."""
+        inbox = self._world.inbox
+        places = [Place(topic, partition) for topic in INPUTS for partition in partitions]
+        committed = inbox.committed(places)
+        positions = {}
+        for place, offset in committed.items():
+            low, end = inbox.bounds(place)
+            positions[place] = low if offset is None else offset
+            if not low <= positions[place] <= end:
+                raise OffsetLostError(place, positions[place], low, end)
+        ledgers = self._world.ledgers.restore(partitions, positions)
+        for partition, ledger in ledgers.items():
+            if len(ledger) and committed[Place(APPLICATIONS, partition)] is None:
+                raise OffsetMissingError(partition, len(ledger))
+        self._ledgers, self._positions = ledgers, positions
+        self._held = {p: until for p, until in self._held.items() if p in ledgers}
+        inbox.read_from(positions)
+        if self._held:
+            inbox.hold(list(self._held), held=True)
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """Restore before reading."""
+        if any(partition >= self._partitions for partition in partitions):
+            raise PartitionsRaisedError(max(partitions) + 1, self._partitions)
+        self._held = {}
+        self._until_done(lambda: self._take_over(partitions))
+        self._world.watcher.assigned(self._ledgers)
+
+    def revoked(self, partitions: Sequence[int]) -> None:
+        """Still ours: let the batch under way land, keep snapshots, then forget."""
+        if self._land(resume=False):
+            self._world.watcher.quiet(self._ledgers, self._positions)
+        self._drop(partitions)
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """Another's already: the batch under way ends as it may, its commit is refused."""
+        self._land(resume=False)
+        self._drop(partitions)
+
+    def _drop(self, partitions: Iterable[int]) -> None:
+        gone = set(partitions)
+        self._ledgers = {p: ledger for p, ledger in self._ledgers.items() if p not in gone}
+        self._positions = {p: o for p, o in self._positions.items() if p.partition not in gone}
+        self._held = {p: until for p, until in self._held.items() if p not in gone}
+        self._world.watcher.dropped(self._ledgers)
+
+    def _tip(self, partition: int) -> Ledger | Draft:
+        if self._flight is not None and partition in self._flight.drafts:
+            return self._flight.drafts[partition]
+        return self._ledgers[partition]
+
+    def _is_next(self, record: Record) -> bool:
+        """Not of a partition given up, nor fetched before reading went back."""
+        place = Place(record.topic, record.partition)
+        return place in self._positions and record.offset >= self._positions[place]
+
+    def _pace(self, seconds: float) -> None:
+        """Halve the batch when it took too long, let it grow back when it did not."""
+        if seconds > BATCH_SECONDS_TARGET:
+            self._limit = max(1, self._limit // 2)
+        elif self._limit < self._most:
+            self._limit = min(self._most, self._limit * 2)
+
+    def _hold(self, error: TransactionError, batch: Batch | None) -> None:
+        """Stop the partitions whose records the topic refused; nothing of them is skipped."""
+        outputs = batch.outputs if batch is not None else []
+        refused = {output.partition for output in outputs if output.topic == error.topic}
+        until = self._world.clock.seconds() + HOLD_SECONDS
+        held = [p for p in self._ledgers if p in refused] or list(self._ledgers)
+        self._held.update(dict.fromkeys(held, until))
+        self._world.watcher.held(held, error)
+
+    def _let_go(self) -> None:
+        """Try the partitions again whose time has come."""
+        if not self._held:
+            return
+        now = self._world.clock.seconds()
+        due = [partition for partition, until in self._held.items() if until <= now]
+        if due:
+            self._held = {p: until for p, until in self._held.items() if p not in due}
+            self._world.inbox.hold(due, held=False)
+
+
+class RefusalError(BrokerError):
+    """What no waiting mends: someone changed offsets or topics under the engine."""
+
+
+class OffsetLostError(RefusalError):
+    """The committed offset lies outside what the partition still holds."""
+
+    def __init__(self, place: Place, offset: int, low: int, end: int) -> None:
+        """Name the place, where reading should go on, and what is there."""
+        super().__init__(
+            f"{place.topic}/{place.partition}: to be read from {offset}, holds {low} to {end}",
+            fix="records were deleted or the topic was made anew; see the runbook, 'offsets'",
+        )
+
+
+class OffsetMissingError(RefusalError):
+    """Decisions exist, but the group has no offset: deleted, or another group's."""
+
+    def __init__(self, partition: int, ids: int) -> None:
+        """Name the partition and how much its ledger holds."""
+        super().__init__(
+            f"{APPLICATIONS}/{partition}: no committed offset, yet {ids} ids are decided",
+            fix="group deleted or renamed? see the runbook, 'offsets'; never start at latest",
+        )
+
+
+class PartitionsRaisedError(RefusalError):
+    """More partitions than declared: people would move between ledgers."""
+
+    def __init__(self, found: int, declared: int) -> None:
+        """Name both counts."""
+        super().__init__(
+            f"{APPLICATIONS} has at least {found} partitions, declared are {declared}",
+            fix="partition counts are fixed for life; see the runbook, 'partitions'",
+        )
