@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -25,6 +26,8 @@ _FIELDS_WITHIN = {
     "declared": frozenset(Declared.__struct_fields__),
 }
 _KNOWN = _FIELDS.union(*_FIELDS_WITHIN.values())
+_STEP = [(byte in b"{[") - (byte in b"}]") for byte in range(256)]
+"""What each byte does to the depth of nesting."""
 
 
 def decode_application(value: bytes) -> Application:
@@ -75,17 +78,9 @@ def refuse_oversize(value: bytes) -> None:
     if len(value) > RECORD_BYTES_MAX:
         detail = f"{len(value)} bytes, expected at most {RECORD_BYTES_MAX}"
         raise PoisonError("oversize", "$", detail)
-    opened = value.count(b"{") + value.count(b"[")
-    if opened <= JSON_DEPTH_MAX:
+    if value.count(b"{") + value.count(b"[") <= JSON_DEPTH_MAX:
         return
-    depth = deepest = 0
-    for byte in value:
-        if byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    if deepest > JSON_DEPTH_MAX:
+    if max(accumulate(map(_STEP.__getitem__, value))) > JSON_DEPTH_MAX:
         raise PoisonError("unreadable", "$", f"nested deeper than {JSON_DEPTH_MAX}")
 
 
