@@ -18,11 +18,13 @@ from stream.codec.application_v1 import decode_application
 from stream.codec.dead_letter_v1 import encode_dead_letter
 from stream.codec.headers import cloud_event
 from stream.domain.application import Application
+from stream.domain.application_event import ApplicationEvent
 from stream.domain.bureau import BureauFeatures
 from stream.domain.decision import Audit, Decision
 from stream.domain.funnel import FunnelRow
 from stream.domain.instant import to_ms
 from stream.domain.outcome import LoanOutcome
+from stream.domain.review import ReferralOutcome
 from stream.domain.whitelist import WhitelistEntry
 from stream.errors import PoisonError
 from stream.ports import Record
@@ -36,6 +38,8 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "decision.audit": Audit,
     "loan.outcomes": LoanOutcome,
     "loan.funnel": FunnelRow,
+    "loan.application-events": ApplicationEvent,
+    "loan.referral-outcomes": ReferralOutcome,
 }
 COMPARED = ("minimum", "maximum", "minLength", "maxLength", "pattern")
 FORMATS = FormatChecker(formats=())
