@@ -48,8 +48,15 @@ def views() -> FakeViews:
     return FakeViews(entry(), bureau(**SAFE))
 
 
-def answer(*records: Record, among: Views | None = None, by: Pipeline | None = None) -> Answer:
-    """One batch on an empty ledger."""
-    batch = (by or pipeline()).run(records, {0: Draft(Ledger())}, under(among or views()))
+def answer(
+    *records: Record,
+    among: Views | None = None,
+    by: Pipeline | None = None,
+    partitions: int = 1,
+) -> Answer:
+    """One batch on empty ledgers; of one partition, so that every key is at home, unless given."""
+    drafts = {number: Draft(Ledger()) for number in range(partitions)}
+    asked = under(among or views(), partitions=partitions)
+    batch = (by or pipeline()).run(records, drafts, asked)
     letters = [output for output in batch.outputs if output.topic == DEAD_LETTERS]
-    return Answer(batch.decisions, letters, batch.duplicates, 0)
+    return Answer(batch.decisions, letters, batch.duplicates, len(batch.strays))

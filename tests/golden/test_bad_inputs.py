@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,9 +12,11 @@ from builders import FakeViews, bureau, entry, record
 from corpus.bench import SAFE, Answer, answer, models
 from corpus.catalogue import BAD, CANARY, Case, cases
 from corpus.making import SOUND
-from policy_cases import POLICY, POLICY_FILE, decide
+from corpus.words import outcome_of, outcomes
+from policy_cases import POLICY, POLICY_FILE, TOKEN, decide
 
-from stream.domain.decision import Decision, Outcome
+from stream.codec.keys import partition_of
+from stream.domain.decision import Outcome
 from stream.edge.onnx_scorer import OnnxScorer
 from stream.errors import ConfigError
 from stream.obs.metrics import DEAD_LETTER_REASONS
@@ -47,25 +49,6 @@ def test_the_sound_record_is_approved_in_full() -> None:
     _assert_became(answer(SOUND_RECORD), "decided as usual", "sound")
 
 
-def outcome_of(decision: Decision) -> str:
-    """A decision in the words of the catalogue."""
-    if decision.outcome is Outcome.APPROVE:
-        full = decision.approved_amount_fen == decision.requested_amount_fen
-        return "decided as usual" if full else "approved less"
-    return f"refer {decision.reasons[0].code}"
-
-
-def outcomes(got: Answer) -> Iterator[str]:
-    """Everything that came out, in the words of the catalogue."""
-    yield from map(outcome_of, got.decisions)
-    for letter in got.letters:
-        headers = dict(letter.headers)
-        reason, field = (headers[f"x-error-{part}"] for part in ("reason", "field"))
-        yield f"dead_letter {reason.decode()} {field.decode()}"  # type: ignore[union-attr]
-    yield from ["repeat"] * got.repeats
-    yield from ["forwarded"] * got.strays
-
-
 def _assert_became(got: Answer, expected: str, name: str) -> None:
     assert [expected] == list(outcomes(got)), name
 
@@ -92,14 +75,26 @@ def test_a_bad_input_becomes_what_the_catalogue_says(case: Case) -> None:
         _assert_became(got, each.expect, each.name)
 
 
-@pytest.mark.parametrize("case", cases("pipeline"), ids=str)
+@of("strays")
+def test_a_record_on_another_partition_is_sent_on(case: Case) -> None:
+    """Decided on its own partition only, wherever else it turns up."""
+    home = partition_of(TOKEN.encode(), 6)
+    for each in case.inputs:
+        sound = SOUND_RECORD._replace(partition=home)
+        astray = each.record._replace(partition=(home + 1) % 6)
+        expected = ["decided as usual", each.expect]
+        assert expected == list(outcomes(answer(sound, astray, partitions=6)))
+
+
+@of("pipeline")
 def test_a_dead_letter_keeps_the_bytes_and_says_nothing_of_them(case: Case) -> None:
-    """The value is the original's, up to the bound; no header repeats a piece of it."""
+    """The value is the original's, up to the bound; headers and foreign keys tell nothing."""
     for each in case.inputs:
         for letter in answer(each.record).letters:
             value = each.record.value or b""
             assert value[:LETTER_BYTES_MAX] == letter.value, each.name
-            assert each.record.key == letter.key
+            assert letter.key in {each.record.key, None}, each.name
+            assert CANARY.encode() != letter.key, each.name
             said = b"\n".join(value or b"" for _, value in letter.headers)  # type: ignore[misc]
             for piece in (CANARY, CANARY[:12], CANARY.rsplit(".", 1)[1], "jndi", "cmd|"):
                 assert piece.encode() not in said, each.name
