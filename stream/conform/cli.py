@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import orjson
 import typer
@@ -75,19 +75,52 @@ def disbursement(
     plan = Plan(
         decisions_topic, outcomes_topic, timeout, burst=burst, restart_command=restart_command
     )
-    notes = Console(stderr=True, highlight=False, soft_wrap=True)
     settings = load_settings(config, bootstrap=bootstrap)
-    findings = conform_disbursement(
-        settings, plan, scenes, lambda line: notes.print(line, style="dim", markup=False), _pause
-    )
+    findings = conform_disbursement(settings, plan, scenes, _say, _pause)
     _report(findings, as_json=as_json)
+
+
+@conform_app.command(
+    epilog="Example: tenminute conform channel --bootstrap 127.0.0.1:9092 --count 200"
+)
+def channel(
+    file: Annotated[
+        Path | None, typer.Argument(help="Check a file instead, one application per line.")
+    ] = None,
+    *,
+    bootstrap: Bootstrap = None,
+    config: Config = None,
+    topic: Annotated[
+        str, typer.Option(help="Where the channel publishes.")
+    ] = "conform.applications",
+    count: Annotated[int, typer.Option(min=1, help="Records to look at.")] = 100,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest wait for them, s.")] = 60,
+    from_start: Annotated[bool, typer.Option(help="Take what is on the topic already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at what a channel publishes and check every rule of the contract.
+
+    Exit codes: 0 every rule kept, 1 one broken, 2 configuration, 3 no broker.
+    """
+    from stream.conform.channel import conform_file, conform_topic
+
+    if file is not None:
+        _report(conform_file(file), as_json=as_json)
+    settings = load_settings(config, bootstrap=bootstrap)
+    findings = conform_topic(settings, topic, count, timeout, _say, whole=from_start)
+    _report(findings, as_json=as_json)
+
+
+def _say(line: str) -> None:
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    notes.print(line, style="dim", markup=False)
 
 
 def _pause(line: str) -> None:
     typer.prompt(f"{line}, then press Enter", default="", show_default=False, err=True)
 
 
-def _report(findings: Sequence[Finding], *, as_json: bool) -> None:
+def _report(findings: Sequence[Finding], *, as_json: bool) -> NoReturn:
     if as_json:
         typer.echo(orjson.dumps(as_document(findings)).decode())
     else:

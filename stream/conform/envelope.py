@@ -45,3 +45,20 @@ def validator(name: str) -> Draft202012Validator:
 
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def schema_faults(name: str, value: bytes) -> list[str]:
+    """Where a value is not as schemas/NAME.schema.json says; never what stood there."""
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        return ["not one JSON document"]
+    return [_described(error) for error in validator(name).iter_errors(document)]
+
+
+def _described(error: Any) -> str:  # noqa: ANN401  (untyped library)
+    field = ".".join(map(str, error.absolute_path)) or "$"
+    if error.validator == "required":
+        missing = [each for each in error.validator_value if each not in error.instance]
+        return f"{field}: {', '.join(missing)} is missing"
+    return f"{field}: not as {error.validator} asks"
