@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer
@@ -89,10 +90,19 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
     )
 
 
+_headers = methodcaller("headers")
+"""Called so and not as a method: at a name it cannot decode the client sets an error and returns
+a list with holes all the same. After a plain method call a warmed-up interpreter does not look for
+the error, and the holes end the process."""
+
+
 def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
-    """The headers of a message; none when a name is not UTF-8, which the client cannot return."""
+    """The headers of a message; none when a name is not UTF-8, which the client cannot return.
+
+    To be asked once of a message: of a second call the client does not report the error again.
+    """
     try:
-        headers = message.headers() or []
+        headers = _headers(message) or []
     except (SystemError, UnicodeDecodeError):  # the first is how the client reports the second
         return []
     return list(headers.items() if isinstance(headers, dict) else headers)
