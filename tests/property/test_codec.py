@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from builders import application, application_bytes
+from builders import application, application_bytes, raw
+from corpus.bench import answer
 from corpus.catalogue import CANARY
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -64,6 +65,79 @@ def test_changed_fields_decode_or_are_poison(changes: dict[str, Any], ascii_only
     """A document with any JSON in its fields raises nothing but PoisonError."""
     document = {**application(), **changes}
     _decoded(json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
+
+
+_PATHS = [
+    *((name,) for name in application()),
+    *(("authorization", name) for name in application()["authorization"]),
+    *(("declared", name) for name in application()["declared"]),
+]
+
+
+@st.composite
+def _mutated(draw: st.DrawFn) -> bytes:
+    """A sound document with up to three members dropped, replaced, nested or given twice."""
+    document: dict[str, Any] = json.loads(SOUND)
+    twice: list[str] = []
+    for path in draw(st.lists(st.sampled_from(_PATHS), min_size=1, max_size=3, unique=True)):
+        holder = document
+        for part in path[:-1]:
+            holder = holder.get(part, {})
+        if not isinstance(holder, dict) or path[-1] not in holder:
+            continue
+        name, kind = path[-1], draw(st.sampled_from(("drop", "replace", "nest", "double")))
+        value = holder.pop(name)
+        if kind == "replace":
+            holder[name] = draw(_JSON)
+        elif kind == "nest":
+            holder[name] = {name: value}
+        elif kind == "double":
+            holder[name] = value
+            twice.append(json.dumps({name: draw(st.just(value) | _JSON)})[1:-1])
+    text = json.dumps(document)
+    for member in twice:
+        text = f"{text[:-1]},{member}}}"
+    return text.encode()
+
+
+@given(_mutated(), st.none() | st.integers(0, 3))
+def test_a_mutated_document_gets_one_answer(value: bytes, copies: int | None) -> None:
+    """Whatever a sound document is turned into, each record has one answer, and none escapes."""
+    app = _decoded(value)
+    if app is not None:
+        assert app == decode_application(encode_application(app))
+        assert len(value) >= len(encode_application(app))
+    records = [raw(value, offset=number) for number in range(1 + (copies or 0))]
+    got = answer(*records)
+    assert len(records) == len(got.decisions) + len(got.letters) + got.repeats
+    assert (0 if app is None else 1) >= len(got.decisions)
+
+
+@given(
+    st.none() | st.binary(max_size=200),
+    st.none() | st.binary(max_size=64),
+    st.lists(st.tuples(_TEXT, st.none() | st.binary(max_size=40)), max_size=4),
+)
+def test_any_record_at_all_gets_one_answer(
+    value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes | None]]
+) -> None:
+    """No value, key or headers stop a batch, and the sound record in it is decided."""
+    got = answer(raw(value, key=key, headers=headers), raw(SOUND))
+    assert (len(got.decisions), len(got.letters)) == (1, 1)
+
+
+@given(_mutated())
+def test_a_second_key_is_never_overlooked(value: bytes) -> None:
+    """The quick way of looking agrees with reading every pair of every object."""
+
+    def pairs(found: list[tuple[str, object]]) -> dict[str, object]:
+        doubled.append(len({key for key, _ in found}) < len(found))
+        return dict(found)
+
+    doubled: list[bool] = []
+    json.loads(value, object_pairs_hook=pairs)
+    if any(doubled):
+        assert _decoded(value) is None
 
 
 @given(st.dictionaries(_TEXT, _JSON, max_size=5), st.randoms(), st.sampled_from([None, 1, "\t"]))
