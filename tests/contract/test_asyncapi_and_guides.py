@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,10 @@ def test_channel_guide_publishes_a_valid_application(monkeypatch: pytest.MonkeyP
 
 
 def test_disbursement_guide_pays_once() -> None:
-    """The snippet pays an approval once, a referral never, and reports a valid outcome."""
+    """The snippet pays a loan once, nothing else at all, and reports a valid outcome."""
     space: dict[str, Any] = {}
     exec(compile(snippet("disbursement-guide.md"), "disbursement-guide.md", "exec"), space)
-    paid: set[str] = set()
+    paid: set[Any] = set()
     payments: list[int] = []
 
     def pay(_token: str, amount_fen: int) -> str:
@@ -95,7 +96,13 @@ def test_disbursement_guide_pays_once() -> None:
     examples = SCHEMAS / "examples" / "valid"
     approve = (examples / "disbursement.decisions.approve.json").read_bytes()
     refer = (examples / "disbursement.decisions.refer.json").read_bytes()
-    outcomes = [space["handle"](value, paid, pay) for value in (approve, approve, refer)]
+    unknown = approve.replace(b'"approve"', b'"approve_in_part"')
+    again = approve.replace(b'"d_0123', b'"d_9999')
+    now = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    ended = datetime(2027, 1, 1, tzinfo=UTC)
+    assert space["handle"](approve, paid, pay, ended) is None
+    values = (approve, approve, again, unknown, refer)
+    outcomes = [space["handle"](value, paid, pay, now) for value in values]
     assert payments == [5_000_000]
-    assert outcomes[1:] == [None, None]
+    assert outcomes[1:] == [None, None, None, None]
     assert msgspec.convert(outcomes[0], LoanOutcome).amount_fen == 5_000_000
