@@ -126,7 +126,9 @@ class Pipeline:
             try:
                 app = decode_application(record.value or b"")
                 check_envelope(app, record.key, record.headers)
-                if to_ms(app.submitted_at) > now_ms + CLOCK_SKEW_MS_MAX:
+                # By both clocks: ours may have been set back.
+                latest_ms = max(now_ms, record.timestamp_ms) + CLOCK_SKEW_MS_MAX
+                if to_ms(app.submitted_at) > latest_ms:
                     raise PoisonError("invalid", "submitted_at", "in the future")
             except PoisonError as error:
                 batch.bury(record, error)

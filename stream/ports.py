@@ -52,6 +52,8 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, str | bytes | None]]
+    timestamp_ms: int = 0
+    """Epoch milliseconds to stamp it with; 0 is the moment it is sent."""
 
 
 class Views(Protocol):
@@ -143,7 +145,7 @@ class Inbox(Protocol):
         ...
 
     def read_from(self, positions: Positions) -> None:
-        """Read exactly these places, from these offsets."""
+        """Read exactly these places, from these offsets; none of them is held any more."""
         ...
 
     def hold(self, partitions: Sequence[int], *, held: bool) -> None:

@@ -23,7 +23,7 @@ FORWARDED = "x-forwarded-from"
 
 
 def forward_strays(records: Sequence[Record], partitions: int, batch: Batch) -> list[Record]:
-    """The records that are where they belong; the others go to `batch.outputs`.
+    """The records that are where they belong; the others go to `batch.outputs`, stamped as sent.
 
     A record without a key belongs nowhere and stays: the decoder names the fault.
     """
@@ -38,7 +38,8 @@ def forward_strays(records: Sequence[Record], partitions: int, batch: Batch) -> 
         origin = f"{record.partition}/{record.offset}".encode()
         headers = [*record.headers, (FORWARDED, origin)]
         batch.strays.append(record)
-        batch.outputs.append(Output(record.topic, home, record.key, record.value, headers))
+        stamped = max(0, record.timestamp_ms)
+        batch.outputs.append(Output(record.topic, home, record.key, record.value, headers, stamped))
     return here
 
 

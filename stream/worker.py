@@ -1,14 +1,16 @@
 """The transactional loop around the pipeline, behind ports: the same on Kafka and in a simulation.
 
-1 poll a batch; 2 snapshot the group identity with it; 3 begin; 4 run the
-pipeline; 5 produce decisions, audit records, dead letters and strays; 6 send the
+1 poll a batch; 2 snapshot the group identity with it; 3 run the pipeline; 4
+begin; 5 produce decisions, audit records, dead letters and strays; 6 send the
 offsets with the identity of step 2; 7 commit; 8 apply to the ledger and count.
 
-Two producers take turns: while one batch commits in the lane (6 and 7), the next
-is prepared by the other producer (1 to 5) on a draft that lies on the first
-one's. It goes to the lane only when the first has committed; when the first has
-not, it is aborted with it. So commits keep their order, and a batch never
-commits on promises that did not.
+While one batch commits in the lane (6 and 7), the next is prepared (1 to 3) on a
+draft that lies on the first one's. It is produced only when the first has
+committed, by the other of two producers: nothing else orders the records of two
+producers in a log, and the audit chain and a person's decisions have an order.
+When the first has not committed, the next is dropped with it, so a batch never
+commits on promises that did not. Two producers, because the broker still ends a
+transaction for some milliseconds after it has answered the commit.
 
 What a `TransactionError` asks for is done in `_recover`: in every case reading
 goes back to the committed offsets. No decision is ever produced outside a
@@ -122,33 +124,25 @@ class Worker:
         identity = self._world.inbox.identity()  # 2
         if not records:
             self._land()
-        elif identity is None:
-            self._recover(TransactionError(Remedy.ABORT, "identity_lost"), None)
-        else:
+        elif identity is not None:
             self._decide(records, identity)
+        elif self._land():  # never undo what is still committing
+            self._recover(TransactionError(Remedy.ABORT, "identity_lost"), None)
         self._world.watcher.went_round(self._ledgers, idle=not records, holding=bool(self._held))
 
     def _decide(self, records: Sequence[Record], identity: Identity) -> None:
+        """Prepare a batch while the one before commits; produce it when that has landed."""
         world, outlet = self._world, self._outlets[self._turn]
         began = world.clock.seconds()
         world.watcher.mark("poll")
         partitions = {record.partition for record in records}
         drafts = {partition: Draft(self._tip(partition)) for partition in partitions}
         ends = {Place(r.topic, r.partition): r.offset + 1 for r in records}
-        batch: Batch | None = None
-        try:
-            outlet.begin()  # 3
-            with world.store.reading() as views:
-                now_ms, switches = world.clock.now_ms(), world.switches()
-                under = Circumstances(now_ms, views, switches, self._partitions)
-                batch = self._pipeline.run(records, drafts, under, world.watcher.mark)  # 4
-            world.watcher.decided(batch, now_ms)
-            outlet.send(batch.outputs)  # 5
-            world.watcher.mark("produce")
-        except TransactionError as error:
-            if self._land():
-                self._recover(error, batch)
-            return
+        with world.store.reading() as views:
+            now_ms, switches = world.clock.now_ms(), world.switches()
+            under = Circumstances(now_ms, views, switches, self._partitions)
+            batch = self._pipeline.run(records, drafts, under, world.watcher.mark)  # 3
+        world.watcher.decided(batch, now_ms)
         if not self._land():
             return
         world.watcher.mark("commit")
@@ -156,6 +150,13 @@ class Worker:
         if now is None or now.member != identity.member:
             self._recover(TransactionError(Remedy.ABORT, "identity_changed"), batch)
             return
+        try:
+            outlet.begin()  # 4
+            outlet.send(batch.outputs)  # 5
+        except TransactionError as error:
+            self._recover(error, batch)
+            return
+        world.watcher.mark("produce")
         for partition, draft in drafts.items():
             draft.rest_on(self._ledgers[partition])
         pending = world.lane.submit(lambda: outlet.commit(ends, identity))  # 6, 7
@@ -195,12 +196,12 @@ class Worker:
                 f"another process works under this worker's name: {error.cause}",
                 fix="give every engine its own `instance`",
             )
-        if error.remedy is Remedy.HOLD:
-            self._hold(error, batch)
-        if error.remedy is Remedy.RECREATE or not self._abort_all():
+        if error.remedy is not Remedy.ABORT or not self._abort_all():
             self._until_done(self._open)
         partitions = list(self._ledgers) if resume else []
         self._drop(self._ledgers)
+        if error.remedy is Remedy.HOLD:
+            self._hold(partitions, error, batch)
         if partitions:
             self._until_done(lambda: self._take_over(partitions))
 
@@ -243,8 +244,12 @@ class Worker:
                 raise OffsetLostError(place, positions[place], low, end)
         ledgers = self._world.ledgers.restore(partitions, positions)
         for partition, ledger in ledgers.items():
-            if len(ledger) and committed[Place(APPLICATIONS, partition)] is None:
-                raise OffsetMissingError(partition, len(ledger))
+            place = Place(APPLICATIONS, partition)
+            if len(ledger) and committed[place] is None:
+                # Another owner may have decided between the two answers.
+                if inbox.committed([place])[place] is None:
+                    raise OffsetMissingError(partition, len(ledger))
+                raise BrokerError("offsets moved while restoring", fix="none, it is tried again")
         self._ledgers, self._positions = ledgers, positions
         self._held = {p: until for p, until in self._held.items() if p in ledgers}
         inbox.read_from(positions)
@@ -294,12 +299,14 @@ class Worker:
         elif self._limit < self._most:
             self._limit = min(self._most, self._limit * 2)
 
-    def _hold(self, error: TransactionError, batch: Batch | None) -> None:
+    def _hold(
+        self, partitions: Sequence[int], error: TransactionError, batch: Batch | None
+    ) -> None:
         """Stop the partitions whose records the topic refused; nothing of them is skipped."""
         outputs = batch.outputs if batch is not None else []
         refused = {output.partition for output in outputs if output.topic == error.topic}
         until = self._world.clock.seconds() + HOLD_SECONDS
-        held = [p for p in self._ledgers if p in refused] or list(self._ledgers)
+        held = [p for p in partitions if p in refused] or list(partitions)
         self._held.update(dict.fromkeys(held, until))
         self._world.watcher.held(held, error)
 

@@ -35,7 +35,7 @@ def decode_event(record: Record) -> ApplicationEvent:
 def decode_review(record: Record, now_ms: int) -> ReferralOutcome:
     """One reviewer's answer; PoisonError names the field and what was expected."""
     review = _decode(record, _review)
-    _check_instant("answered_at", review.answered_at, now_ms)
+    _check_instant("answered_at", review.answered_at, max(now_ms, record.timestamp_ms))
     if (review.answer is Answer.APPROVE) != (review.approved_amount_fen > 0):
         detail = "expected above 0 on an approval and 0 on a decline"
         raise PoisonError("invalid", "approved_amount_fen", detail)

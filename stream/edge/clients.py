@@ -61,6 +61,8 @@ def transactional_producer(
             # More than one request in flight may reorder duplicates on a change of leader.
             "max.in.flight.requests.per.connection": 1,
             "linger.ms": 0,
+            # A half-open connection must be noticed before the transaction times out.
+            "socket.timeout.ms": 6_000,
             # Callbacks for what failed only: one per record would cost more than the record.
             "delivery.report.only.error": True,
         }

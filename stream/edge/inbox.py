@@ -119,7 +119,10 @@ class KafkaInbox:
 
     def read_from(self, positions: Positions) -> None:
         """Assign exactly these places; what was fetched before is dropped."""
-        self._client.assign([TopicPartition(*place, offset) for place, offset in positions.items()])
+        places = [TopicPartition(*place, offset) for place, offset in positions.items()]
+        self._client.assign(places)
+        # A pause outlives an assignment of the same partition.
+        self._client.resume(places)
         self._read = set(positions)
 
     def hold(self, partitions: Sequence[int], *, held: bool) -> None:

@@ -4,12 +4,20 @@ No Python client bumps the producer's epoch with every transaction (KIP-890), so
 an answer that never came says nothing: the commit may be done, or may still be
 on its way and hit the next transaction. Only a new producer under the same id,
 whose start fences the old one, makes it safe to go on.
+
+The client hides the most dangerous case: when a connection breaks while the end
+of a transaction is on its way, it sends that end again by itself and reports
+success. A late first copy would then end the producer's next transaction. So a
+producer that has lost a connection never begins again; the client's log is the
+only place where it says so.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -19,6 +27,16 @@ from stream.edge.clients import transactional_producer
 from stream.errors import Remedy, TransactionError
 from stream.limits import COMMIT_SECONDS_MAX, OPEN_SECONDS_MAX
 from stream.ports import Identity, Output, Positions
+
+_OF_THE_GROUP = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+    }
+)
+"""The group refused the offsets before anything ended: an abort is enough. After any other
+abortable error the client's abort may itself fail, or leave a gap in the sequence numbers."""
 
 REFUSALS = frozenset(
     {
@@ -36,9 +54,30 @@ REFUSALS = frozenset(
 """Answers of a topic that no repeating mends: stand still, alert, let a person look."""
 
 
-def remedy_of(error: KafkaError) -> Remedy:
-    """What to do about an error of a transactional call; the client has already retried."""
-    return Remedy.ABORT if error.txn_requires_abort() else Remedy.RECREATE
+def remedy_of(error: KafkaError, *, ending: bool) -> Remedy:
+    """What to do about an error the client could not mend; `ending` once the commit was asked for.
+
+    A fenced producer is made anew as well: a worker thawed after its transaction
+    timed out is fenced, and goes on. Where another process has this worker's
+    place in the group, the group says so (FENCED_INSTANCE_ID).
+    """
+    if error.code() == KafkaError.FENCED_INSTANCE_ID:
+        return Remedy.LEAVE
+    if ending or not error.txn_requires_abort() or error.code() not in _OF_THE_GROUP:
+        return Remedy.RECREATE
+    return Remedy.ABORT
+
+
+class _Connections(logging.Handler):
+    """Remembers that a connection broke, from the client's own log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith("FAIL"):
+            self.lost = True
 
 
 class KafkaOutlet:
@@ -51,14 +90,21 @@ class KafkaOutlet:
         self._commit_seconds = commit_seconds
         self._refused: tuple[str, KafkaError] | None = None
         self._open = False
+        self._connections = _Connections()
+        logger = logging.Logger(transactional_id)
+        logger.addHandler(self._connections)
         self._client: Producer = transactional_producer(
-            settings, transactional_id, on_delivery=self._failed
+            settings, transactional_id, on_delivery=self._failed, logger=logger, log_level=6
         )
         self._call(self._client.init_transactions, OPEN_SECONDS_MAX)
+        self._connections.lost = False
 
     def begin(self) -> None:
-        """Open a transaction."""
+        """Open a transaction; not after a lost connection, whose late requests could end it."""
         self._refused = None
+        self._call(self._client.poll, 0)
+        if self._connections.lost:
+            raise TransactionError(Remedy.RECREATE, "connection_lost")
         self._call(self._client.begin_transaction)
         self._open = True
 
@@ -66,12 +112,19 @@ class KafkaOutlet:
         """Queue the records; a full queue aborts, for a batch is far smaller than it."""
         produce = self._client.produce
         try:
-            for topic, partition, key, value, headers in outputs:
-                produce(topic, value=value, key=key, partition=partition, headers=[*headers])
+            for topic, partition, key, value, headers, at_ms in outputs:
+                produce(
+                    topic,
+                    value=value,
+                    key=key,
+                    partition=partition,
+                    timestamp=at_ms,
+                    headers=[*headers],
+                )
         except BufferError:
-            raise TransactionError(Remedy.ABORT, "queue_full") from None
+            raise TransactionError(Remedy.RECREATE, "queue_full") from None
         except KafkaException as error:
-            raise self._translated(error) from None
+            raise self._translated(error, ending=False) from None
 
     def commit(self, positions: Positions, identity: Identity) -> None:
         """Offsets under the identity, then the commit, both within one span."""
@@ -79,29 +132,31 @@ class KafkaOutlet:
         offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in positions.items()]
         send_offsets = self._client.send_offsets_to_transaction
         self._call(send_offsets, offsets, identity.token, self._commit_seconds)
-        self._call(self._client.commit_transaction, max(0.1, deadline - time.monotonic()))
+        left = max(0.1, deadline - time.monotonic())
+        self._call(self._client.commit_transaction, left, ending=True)
         self._open = False
 
     def abort(self) -> None:
         """Give the open transaction up, if there is one."""
         if self._open:
-            self._call(self._client.abort_transaction, self._commit_seconds)
+            self._call(self._client.abort_transaction, self._commit_seconds, ending=True)
             self._open = False
 
-    def _call(self, method: Callable[..., Any], *arguments: object) -> None:
+    def _call(self, method: Callable[..., Any], *arguments: object, ending: bool = False) -> None:
         try:
             method(*arguments)
         except KafkaException as error:
-            raise self._translated(error) from None
+            raise self._translated(error, ending=ending) from None
 
-    def _translated(self, error: KafkaException) -> TransactionError:
+    def _translated(self, error: KafkaException, *, ending: bool) -> TransactionError:
         """The remedy; a topic that refused records outranks what the commit made of it."""
-        self._client.poll(0)
+        with suppress(KafkaException):  # a dead producer raises here what is already in hand
+            self._client.poll(0)
         fault: KafkaError = error.args[0]
-        if self._refused is not None and fault.txn_requires_abort():
+        if self._refused is not None:
             topic, refusal = self._refused
             return TransactionError(Remedy.HOLD, refusal.name().lower(), topic)
-        return TransactionError(remedy_of(fault), fault.name().lower())
+        return TransactionError(remedy_of(fault, ending=ending), fault.name().lower())
 
     def _failed(self, error: KafkaError | None, message: Message) -> None:
         """Called for records that were not delivered only."""
