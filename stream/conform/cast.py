@@ -57,20 +57,23 @@ class Cast:
         self.partitions = partitions
         self._number = 0
 
-    def approval(self, rule: str, **changes: Any) -> Case:  # noqa: ANN401
-        """An approval to be paid in full, with `changes` laid over its fields."""
-        document = self._document() | changes
+    def approval(self, rule: str, place: int | None = None, **changes: Any) -> Case:  # noqa: ANN401
+        """An approval to be paid in full, with `changes` laid over its fields.
+
+        `place` is the partition its person belongs to; without it the next in turn.
+        """
+        document = self._document(place) | changes
         return Case(rule, document, int(document["approved_amount_fen"]))
 
     def approvals(self, rule: str, count: int) -> list[Case]:
         """That many of them, spread over all partitions."""
         return [self.approval(rule) for _ in range(count)]
 
-    def unpaid(self, rule: str, **changes: Any) -> Case:  # noqa: ANN401
+    def unpaid(self, rule: str, place: int | None = None, **changes: Any) -> Case:  # noqa: ANN401
         """A decision like an approval but for `changes`, for which nothing may be paid."""
-        return self.approval(rule, **changes)._replace(pay_fen=None)
+        return self.approval(rule, place, **changes)._replace(pay_fen=None)
 
-    def referral(self, rule: str) -> Case:
+    def referral(self, rule: str, place: int | None = None) -> Case:
         """A decision for a person to take; it carries the amount asked for, and approves none."""
         now_ms = _now_ms()
         wait = {
@@ -82,7 +85,7 @@ class Cast:
             "text_zh": "无预授信", "form_c1": 24,
         }  # fmt: skip
         return self.unpaid(
-            rule, outcome="refer", approved_amount_fen=0, referral=wait, reasons=[reason],
+            rule, place, outcome="refer", approved_amount_fen=0, referral=wait, reasons=[reason],
             offer_id=None, offer_expires_at=None,
         )  # fmt: skip
 
@@ -100,15 +103,16 @@ class Cast:
         document = document | own | changes
         return Case(rule, document, int(document["approved_amount_fen"]))
 
-    def _document(self) -> dict[str, Any]:
+    def _document(self, place: int | None = None) -> dict[str, Any]:
         """A plain approval of the first stage, every field of the schema given."""
         now_ms = _now_ms()
         self._number += 1
         amount_fen = BASE_FEN + 100 * self._number
         name = f"{self.run}-{self._number:06d}"
+        place = self._number % self.partitions if place is None else place
         return {
             "decision_id": f"d_{_hex('decision', name)}", "application_id": f"{PREFIX}{name}",
-            "applicant_token": self._token(name, self._number % self.partitions),
+            "applicant_token": self._token(name, place),
             "channel": "h5", "segment": "consumer", "product_code": "consumer_loan",
             "outcome": "approve", "requested_amount_fen": amount_fen,
             "approved_amount_fen": amount_fen, "counter_offer": False, "term_months": 36,

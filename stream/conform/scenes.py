@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from stream.conform.cast import DAY_MS, Case
 from stream.conform.stage import Stage
@@ -60,9 +61,9 @@ def repeats(stage: Stage) -> None:
 def stages(stage: Stage) -> None:
     """Second-stage decisions: after a referral they are the answer, after an approval no loan."""
     cast = stage.cast
-    for _ in range(cast.partitions):
-        referred, declined = cast.referral("second stage"), cast.referral("second stage")
-        granted = cast.approval("one loan")
+    for place in range(cast.partitions):
+        referred, declined = (cast.referral("second stage", place) for _ in range(2))
+        granted = cast.approval("one loan", place)
         stage.commit([referred, declined, granted])
         still = {"outcome": "refer", "approved_amount_fen": 0}
         stage.commit(
@@ -78,16 +79,16 @@ def late(stage: Stage) -> None:
     """Decisions of two days ago: late ones are still owed, those whose offer ended are not."""
     cast = stage.cast
     now_ms = time.time_ns() // 1_000_000
-    then = {
+    then: dict[str, Any] = {
         "submitted_at": from_ms(now_ms - 2 * DAY_MS),
         "decided_at": from_ms(now_ms - 2 * DAY_MS + 900_000),
         "deadline_met": False,
     }
     ended = from_ms(now_ms - DAY_MS)
     cases: list[Case] = []
-    for _ in range(cast.partitions):
-        cases.append(cast.approval("late", **then))
-        cases.append(cast.unpaid("expired", **then, offer_expires_at=ended))
+    for place in range(cast.partitions):
+        cases.append(cast.approval("late", place, **then))
+        cases.append(cast.unpaid("expired", place, **then, offer_expires_at=ended))
     stage.commit(cases, at_ms=now_ms - 2 * DAY_MS)
 
 
@@ -129,7 +130,8 @@ def unknown(stage: Stage) -> None:
     """An outcome nobody has defined; last, because a consumer may stop at it."""
     cast = stage.cast
     stage.await_paid()
-    cases = [cast.unpaid("unknown outcome", outcome="approve_in_part") for _ in range(3)]
+    places = range(cast.partitions)
+    cases = [cast.unpaid("unknown outcome", place, outcome="approve_in_part") for place in places]
     stage.commit(cases)
 
 
