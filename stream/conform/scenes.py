@@ -65,7 +65,7 @@ def stages(stage: Stage) -> None:
         referred, declined = (cast.referral("second stage", place) for _ in range(2))
         granted = cast.approval("one loan", place)
         stage.commit([referred, declined, granted])
-        still = {"outcome": "refer", "approved_amount_fen": 0}
+        still: dict[str, Any] = {"outcome": "refer", "approved_amount_fen": 0}
         stage.commit(
             [
                 cast.second_stage(referred, "second stage"),
