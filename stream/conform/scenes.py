@@ -95,7 +95,10 @@ def late(stage: Stage) -> None:
 def odd(stage: Stage) -> None:
     """Fields and headers that no consumer knows yet."""
     cast = stage.cast
-    changes = {"invented_later": {"deep": [{"er": None}], "text": "好"}, "decision_ids": ["no"]}
+    changes: dict[str, Any] = {
+        "invented_later": {"deep": [{"er": None}], "text": "好"},
+        "decision_ids": ["no"],
+    }
     cases = [cast.approval("unknown field", **changes) for _ in range(cast.partitions)]
     stage.commit([case._replace(headers=HEADERS_ODD) for case in cases])
 
