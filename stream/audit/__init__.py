@@ -1,0 +1,1 @@
+"""The audit examined: its chain, its signed checkpoints, its decisions made again."""
