@@ -117,5 +117,6 @@ def mutate(data: bytes, size_max: int, seed: int) -> bytes:
 if __name__ == "__main__":
     gc.disable()
     answer(raw(SOUND))  # models and policy are loaded once, and not by the first input
+    gc.freeze()
     atheris.Setup(sys.argv, check, custom_mutator=mutate)
     atheris.Fuzz()

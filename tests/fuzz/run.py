@@ -55,7 +55,7 @@ def fuzz(seconds: int, seeds: Path, findings: Path) -> Found:
     slowest = findings / "slowest-ms"
     command = [
         sys.executable, str(ROOT / "tests" / "fuzz" / "decode.py"), str(seeds),
-        f"-max_total_time={seconds}", f"-max_len={SEED_BYTES_MAX}", "-timeout=5",
+        f"-max_total_time={seconds}", f"-max_len={SEED_BYTES_MAX}", "-timeout=60",
         "-print_final_stats=1", "-rss_limit_mb=2048", f"-artifact_prefix={findings}/",
     ]  # fmt: skip
     run = subprocess.run(
