@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,7 @@ import numpy.typing as npt
 from stream.domain.bureau import BureauFeatures
 from stream.domain.ledger import Ledger
 from stream.domain.whitelist import WhitelistEntry
-from stream.errors import TenMinuteError, TransactionError
 from stream.scoring.manifest import Manifest
-
-if TYPE_CHECKING:
-    from stream.batch import Batch
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -206,54 +202,6 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait; returns early when the worker is told to stop."""
-        ...
-
-
-class Watcher(Protocol):
-    """Hears what the loop does: metrics, logs, health and snapshots hang here."""
-
-    def mark(self, stage: str) -> None:
-        """A stage of the batch has ended."""
-        ...
-
-    def decided(self, batch: Batch, now_ms: int) -> None:
-        """A batch is decided at `now_ms`, and not yet committed."""
-        ...
-
-    def committed(self, batch: Batch) -> None:
-        """A batch is committed and in the ledger."""
-        ...
-
-    def failed(self, error: TransactionError) -> None:
-        """A transaction did not commit, or its outcome is unknown."""
-        ...
-
-    def still_failing(self, error: TenMinuteError) -> None:
-        """Recovery has not worked yet and is tried again."""
-        ...
-
-    def held(self, partitions: Sequence[int], error: TransactionError) -> None:
-        """These partitions stand still because an output topic refused their records."""
-        ...
-
-    def assigned(self, ledgers: Mapping[int, Ledger]) -> None:
-        """These partitions are restored and read from now on."""
-        ...
-
-    def quiet(self, ledgers: Mapping[int, Ledger], positions: Positions) -> None:
-        """Nothing is under way: the ledgers hold exactly what is committed up to here."""
-        ...
-
-    def dropped(self, left: Mapping[int, Ledger]) -> None:
-        """Partitions were given up; these are left."""
-        ...
-
-    def went_round(self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool) -> None:
-        """Once round the loop; `idle` with nothing to decide, `holding` with a partition held."""
-        ...
-
-    def draining(self) -> None:
-        """Told to stop; the batch under way still ends."""
         ...
 
 

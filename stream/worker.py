@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from stream.batch import Batch
-from stream.domain.control import Switches
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, INPUTS
@@ -37,34 +36,15 @@ from stream.limits import (
 )
 from stream.pipeline import Circumstances, Pipeline
 from stream.ports import (
-    Clock,
     Identity,
-    Inbox,
-    Lane,
-    Ledgers,
     Outlet,
-    Outlets,
     Pending,
     Place,
     Record,
-    Store,
-    Watcher,
 )
+from stream.world import World
 
 SLOTS = 2
-
-
-class World(NamedTuple):
-    """Everything a worker touches."""
-
-    inbox: Inbox
-    outlets: Outlets
-    ledgers: Ledgers
-    lane: Lane
-    store: Store
-    clock: Clock
-    watcher: Watcher
-    switches: Callable[[], Switches]
 
 
 class Flight(NamedTuple):

@@ -26,14 +26,15 @@ def application_of(number: int) -> Application:
 
 def decision_of(number: int, outcome: Outcome = Outcome.APPROVE) -> Decision:
     return Decision(
-        decision_id=decision_id(f"application-{number}"), application_id=f"application-{number}",
+        decision_id=decision_id(token(number), f"application-{number}"),
+        application_id=f"application-{number}",
         applicant_token=token(number), channel=Channel.H5, segment=Segment.MERCHANT,
         product_code="merchant_line", outcome=outcome, requested_amount_fen=100,
         approved_amount_fen=100, counter_offer=False, term_months=12, price_tier=None, apr_bps=None,
         offer_id=None, offer_expires_at=None, reasons=(), referral=None, score_points=None, pd=None,
         band=None, model=None, policy=PolicyUsed("p", "0"), list_version=None,
         exposure_before_fen=0, exposure_after_fen=0, application_sha256="0", submitted_at=AT,
-        decided_at=AT, deadline_met=True, synthetic=True,
+        decided_at=AT, deadline_met=True, synthetic=True, consent_signed_at=AT, consent_expires_at=AT,
     )  # fmt: skip
 
 

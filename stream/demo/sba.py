@@ -72,6 +72,7 @@ class Fate(NamedTuple):
     at_offset_ms: int
     event: OutcomeEvent
     loss_share: float
+    decision_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,7 @@ class SbaReplay:
 
     def due(self) -> list[tuple[int, str]]:
         """Offset and decision id of every fate, in order; only approved ones are to be sent."""
-        return sorted(
-            (
-                self.fates[app.application_id].at_offset_ms,
-                decision_id(app.applicant_token, app.application_id),
-            )
-            for app in (case.application for case in self.cases)
-        )
+        return sorted((fate.at_offset_ms, fate.decision_id) for fate in self.fates.values())
 
 
 def load_sba(path: Path, run: Run, year_ms: int = YEAR_MS_DEFAULT) -> SbaReplay:
@@ -114,7 +109,9 @@ def load_sba(path: Path, run: Run, year_ms: int = YEAR_MS_DEFAULT) -> SbaReplay:
         case = _case(row, run, number, is_listed, rng)
         cases.append(case)
         offsets.append(round((row.approval_date - first).days * day_ms))
-        fates[case.application.application_id] = _fate(row, first, day_ms)
+        app = case.application
+        id_ = decision_id(app.applicant_token, app.application_id)
+        fates[app.application_id] = _fate(row, first, day_ms, id_)
     return SbaReplay(cases, offsets, fates)
 
 
@@ -221,13 +218,15 @@ def _entry(run: Run, token: str, offer_id: str, segment: Segment, limit_fen: int
     )
 
 
-def _fate(row: Any, first: Any, day_ms: float) -> Fate:  # noqa: ANN401  (untyped row)
+def _fate(row: Any, first: Any, day_ms: float, id_: str) -> Fate:  # noqa: ANN401  (untyped row)
     """Charged off on its date, or repaid after the months asked for."""
     days = (row.approval_date - first).days
     if not row.bad:
-        return Fate(round((days + TERM_ASKED_MONTHS * 30.44) * day_ms), OutcomeEvent.REPAID, 0.0)
+        return Fate(
+            round((days + TERM_ASKED_MONTHS * 30.44) * day_ms), OutcomeEvent.REPAID, 0.0, id_
+        )
     charged_off = row.chg_off_date
     if charged_off == charged_off and charged_off > row.approval_date:  # noqa: PLR0124  (NaT)
         days = (charged_off - first).days
     loss_share = min(row.chg_off_prin_gr / row.gr_appv, 1.0)
-    return Fate(round(days * day_ms), OutcomeEvent.DEFAULT, loss_share)
+    return Fate(round(days * day_ms), OutcomeEvent.DEFAULT, loss_share, id_)

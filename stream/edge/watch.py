@@ -67,9 +67,9 @@ class EngineWatcher:
         count_batch(self._metrics, batch, now_ms)
         if batch.oldest_submitted_ms is not None:
             age_ms = max(0, now_ms - batch.oldest_submitted_ms)
-            self._metrics.undecided_age.set(age_ms / 1000)
+            self._metrics.loop.undecided_age.set(age_ms / 1000)
         if batch.least_left_ms is not None:
-            self._metrics.deadline_left.set(batch.least_left_ms / 1000)
+            self._metrics.loop.deadline_left.set(batch.least_left_ms / 1000)
         self._log.info(
             "batch",
             received=batch.received,
@@ -84,7 +84,7 @@ class EngineWatcher:
         """Count and name what did not commit."""
         fenced = any(word in error.cause for word in _FENCED)
         result = "fenced" if fenced else _RESULTS[error.remedy]
-        self._metrics.commits.labels(result).inc()
+        self._metrics.loop.commits.labels(result).inc()
         self._log.warning("transaction_failed", cause=error.cause, remedy=error.remedy.value)
 
     def still_failing(self, error: TenMinuteError) -> None:
@@ -123,26 +123,26 @@ class EngineWatcher:
     def went_round(self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool) -> None:
         """Progress, and what is due from time to time."""
         now = time.time()
-        self._metrics.progress_at.set(now)
+        self._metrics.loop.progress_at.set(now)
         self._controls.acknowledge()
         if idle:
-            self._metrics.undecided_age.set(0)
+            self._metrics.loop.undecided_age.set(0)
         if now - self._backlog_at >= _BACKLOG_SECONDS:
             self._backlog_at = now
-            self._metrics.backlog.set(self._ties.backlog())
+            self._metrics.loop.backlog.set(self._ties.backlog())
             self._count(ledgers)
         state = "holding" if holding else "running"
         detail = f"{len(ledgers)} partitions"
         self._health.say(state, ready=self._assigned_once and not holding, detail=detail)
-        self._metrics.held.set(1 if holding else 0)
+        self._metrics.loop.held.set(1 if holding else 0)
 
     def draining(self) -> None:
         """Told to stop."""
         self._health.say("draining", ready=False)
 
     def _count(self, ledgers: Mapping[int, Ledger]) -> None:
-        self._metrics.partitions.set(len(ledgers))
-        self._metrics.ledger_ids.set(_ids(ledgers))
+        self._metrics.loop.partitions.set(len(ledgers))
+        self._metrics.loop.ledger_ids.set(_ids(ledgers))
 
 
 def _ids(ledgers: Mapping[int, Ledger]) -> int:

@@ -28,7 +28,7 @@ from stream.edge.watch import EngineWatcher, Ties
 from stream.errors import BrokerError
 from stream.obs.health import HealthFile
 from stream.obs.metrics import EngineMetrics
-from stream.worker import World
+from stream.world import World
 
 COPARTITIONED = (APPLICATIONS, EVENTS, REVIEWS, DECISIONS, AUDIT, DEAD_LETTERS)
 

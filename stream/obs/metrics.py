@@ -11,6 +11,7 @@ from stream.domain.decision import Outcome
 from stream.domain.reasons import ReasonCode
 from stream.domain.topics import BUREAU, WHITELIST
 from stream.obs.control_metrics import ControlMetrics
+from stream.obs.loop_metrics import LoopMetrics
 
 LATENCY_BUCKETS: Final = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
@@ -56,20 +57,6 @@ class EngineMetrics:
         self.deadline_missed = Counter(
             "tenminute_deadline_missed_total", "Decisions after decide_by", registry=registry
         )
-        self.undecided_age = Gauge(
-            "tenminute_undecided_age_seconds",
-            "Age of the oldest application in the newest batch; 0 with nothing to decide",
-            registry=registry, multiprocess_mode="livemax",
-        )  # fmt: skip
-        self.deadline_left = Gauge(
-            "tenminute_deadline_left_seconds",
-            "Least time to a deadline in the newest batch; below 0 it is missed",
-            registry=registry, multiprocess_mode="livemin",
-        )  # fmt: skip
-        self.backlog = Gauge(
-            "tenminute_backlog_records", "Records of the inputs not yet read, as last fetched",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
         self.strays = Counter(
             "tenminute_strays_total", "Records sent on to the partition of their key",
             ["channel"], registry=registry,
@@ -78,32 +65,12 @@ class EngineMetrics:
             "tenminute_application_events_total", "Application events taken into the ledger",
             registry=registry,
         )  # fmt: skip
-        self.held = Gauge(
-            "tenminute_partitions_held", "Partitions standing still: an output topic refuses them",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
         self.stage_seconds = Counter(
             "tenminute_stage_seconds_total", "Time spent per stage", ["stage"], registry=registry
         )
         self.batch_records = Histogram(
             "tenminute_batch_records", "Records per transaction",
             buckets=BATCH_BUCKETS, registry=registry,
-        )  # fmt: skip
-        self.commits = Counter(
-            "tenminute_transactions_total", "Transactions by result", ["result"], registry=registry
-        )
-        self.partitions = Gauge(
-            "tenminute_partitions_assigned", "Partitions held by live workers",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
-        self.ledger_ids = Gauge(
-            "tenminute_ledger_ids", "Application ids in the ledgers of live workers",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
-        self.progress_at = Gauge(
-            "tenminute_worker_progress_timestamp_seconds",
-            "When the slowest-known worker last went round its loop",
-            registry=registry, multiprocess_mode="livemin",
         )  # fmt: skip
         self.store_fresh_at = Gauge(
             "tenminute_store_fresh_timestamp_seconds",
@@ -115,6 +82,7 @@ class EngineMetrics:
             ["topic", "result"], registry=registry,
         )  # fmt: skip
         self.control = ControlMetrics(registry)
+        self.loop = LoopMetrics(registry)
         self.model_info = Gauge(
             "tenminute_model_info", "1 for every model loaded",
             ["model", "version"], registry=registry, multiprocess_mode="livemax",
@@ -141,8 +109,6 @@ class EngineMetrics:
             self.dead_letters.labels(reason)
         for stage in STAGES:
             self.stage_seconds.labels(stage)
-        for result in ("committed", "aborted", "fenced", "unknown", "refused"):
-            self.commits.labels(result)
         for topic in STORE_TOPICS:
             for result in STORE_RESULTS:
                 self.store_updates.labels(topic, result)

@@ -29,7 +29,7 @@ class Stopwatch:
 
 def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> None:
     """Add one committed batch to the metrics."""
-    metrics.commits.labels("committed").inc()
+    metrics.loop.commits.labels("committed").inc()
     metrics.received.inc(batch.received)
     metrics.batch_records.observe(batch.received)
     metrics.duplicates.inc(batch.duplicates)

@@ -38,10 +38,12 @@ SCHEMAS = (
     "bureau.features",
     "decision.audit",
     "disbursement.decisions",
+    "loan.application-events",
     "loan.applications",
     "loan.applications.dlq.headers",
     "loan.funnel",
     "loan.outcomes",
+    "loan.referral-outcomes",
     "record.headers",
     "whitelist.entries",
 )

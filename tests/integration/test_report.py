@@ -52,6 +52,7 @@ def made_up_decision(number: int, dice: random.Random) -> Decision:
         policy=PolicyUsed("standard-2026-11", "cd" * 32), list_version=1, exposure_before_fen=0,
         exposure_after_fen=0, application_sha256="0", submitted_at=from_ms(0),
         decided_at=from_ms(waited_ms), deadline_met=True, synthetic=segment != Segment.CONSUMER,
+            consent_signed_at=from_ms(0), consent_expires_at=from_ms(waited_ms),
     )  # fmt: skip
 
 

@@ -25,9 +25,9 @@ def test_outcomes_follow_in_calendar_order_for_approved_loans_only(
         [],
         [],
         {
-            "application-1": Fate(20, OutcomeEvent.DEFAULT, 0.5),
-            "application-2": Fate(10, OutcomeEvent.REPAID, 0.0),
-            "application-3": Fate(90, OutcomeEvent.REPAID, 0.0),
+            "application-1": Fate(20, OutcomeEvent.DEFAULT, 0.5, decision_of(1).decision_id),
+            "application-2": Fate(10, OutcomeEvent.REPAID, 0.0, decision_of(2).decision_id),
+            "application-3": Fate(90, OutcomeEvent.REPAID, 0.0, decision_of(3).decision_id),
         },
     )
     sent: list[dict[str, Any]] = []

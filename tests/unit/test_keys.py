@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner import murmur2 as kafka_murmur2
 
-from stream.codec.keys import applicant_token, decision_id, murmur2, partition_of
+from stream.codec.keys import applicant_token, decision_id, murmur2, partition_of, partitions_of
 from stream.domain.application import Token
 
 KEY = bytes(range(32))
@@ -67,7 +67,20 @@ def test_tokens_spread_over_the_partitions() -> None:
     assert max(counts) < 2 * 1_000 / 6
 
 
-def test_a_decision_id_follows_from_the_application_alone() -> None:
-    """Deciding again gives the same id, and another application another one."""
-    assert decision_id("app-00000001") == decision_id("app-00000001")
-    assert decision_id("app-00000001") != decision_id("app-00000002")
+def test_a_decision_id_follows_from_person_application_and_stage() -> None:
+    """Deciding again gives the same id; another person, application or stage another one."""
+    first = decision_id(token(1), "app-00000001")
+    assert first == decision_id(token(1), "app-00000001", stage=1)
+    others = {
+        decision_id(token(1), "app-00000002"),
+        decision_id(token(2), "app-00000001"),
+        decision_id(token(1), "app-00000001", stage=2),
+    }
+    assert len(others - {first}) == 3
+
+
+@given(st.lists(st.binary(max_size=40)), st.integers(1, 50))
+def test_many_keys_at_once_hash_as_one_by_one(keys: list[bytes], partitions: int) -> None:
+    """The columns agree with the plain way for keys of every length, mixed."""
+    many = keys * 9
+    assert [partition_of(key, partitions) for key in many] == partitions_of(many, partitions)

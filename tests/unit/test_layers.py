@@ -18,19 +18,30 @@ STDLIB = sys.stdlib_module_names
 # The core: each layer with everything it may import beside the standard library and itself.
 # A `cli` module is not core: it only shows a layer on the terminal.
 MAY_IMPORT = {
-    "stream.domain": {"msgspec"},
+    "stream.domain": {"msgspec", "stream.limits"},
     "stream.policy": {"msgspec", "stream.domain", "stream.errors", "stream.limits"},
-    "stream.codec": {"cryptography", "msgspec", "stream.domain", "stream.errors", "stream.limits",
-                     "stream.ports"},
+    # numpy hashes a batch of keys at once; the version goes into a dead letter's audit.
+    "stream.codec": {"cryptography", "msgspec", "numpy", "stream", "stream.domain",
+                     "stream.errors", "stream.limits", "stream.ports"},
     # numpy arrays are what a model takes and gives, so they are part of the scoring vocabulary.
     "stream.scoring": {"msgspec", "numpy", "stream.domain", "stream.errors"},
     "stream.ports": {"numpy", "stream.domain", "stream.scoring"},
     # The version goes into every decision's provenance.
-    "stream.compose": {"stream", "stream.codec", "stream.domain", "stream.policy", "stream.ports",
-                       "stream.scoring"},
-    "stream.pipeline": {"numpy", "stream.codec", "stream.compose", "stream.domain",
-                        "stream.errors", "stream.limits", "stream.policy", "stream.ports",
-                        "stream.scoring"},
+    "stream.compose": {"stream", "stream.codec", "stream.domain", "stream.limits",
+                       "stream.policy", "stream.ports", "stream.scoring"},
+    "stream.batch": {"stream.compose", "stream.domain", "stream.errors", "stream.policy",
+                     "stream.ports"},
+    "stream.strays": {"stream.batch", "stream.codec", "stream.domain", "stream.ports"},
+    "stream.encode": {"stream.batch", "stream.codec", "stream.domain", "stream.ports"},
+    "stream.pipeline": {"numpy", "stream.batch", "stream.codec", "stream.compose",
+                        "stream.domain", "stream.encode", "stream.errors", "stream.limits",
+                        "stream.policy", "stream.ports", "stream.scoring", "stream.strays"},
+    "stream.world": {"stream.batch", "stream.domain", "stream.errors", "stream.ports"},
+    "stream.worker": {"stream.batch", "stream.domain", "stream.errors", "stream.limits",
+                      "stream.pipeline", "stream.ports", "stream.world"},
+    # An auditor decides again with the same pipeline, so what it may import the audit may.
+    "stream.audit": {"cryptography", "msgspec", "stream.codec", "stream.domain", "stream.errors",
+                     "stream.pipeline", "stream.policy", "stream.ports"},
     "stream.errors": set(),
     "stream.limits": set(),
 }  # fmt: skip

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from policy_cases import POLICY, TOKEN
 
 from stream.batch import Batch
-from stream.codec.decision_v1 import decode_audit, decode_decision
-from stream.codec.keys import decision_id
+from stream.codec.dead_letter_v1 import dead_letter_key
+from stream.codec.decision_v1 import AUDITED, decode_audit, decode_decision
+from stream.codec.keys import decision_id, partition_of
 from stream.config import Settings
-from stream.domain.decision import Decision, Outcome
+from stream.domain.decision import Audit, Decision, Outcome
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
@@ -79,7 +80,7 @@ def test_a_sound_application_is_approved_as_asked() -> None:
     assert decision.deadline_met
     assert (decision.exposure_before_fen, decision.exposure_after_fen) == (0, 5_000_000)
     assert POLICY.sha256 == decision.policy.sha256
-    assert decision_id("app-00000001") == decision.decision_id
+    assert decision_id(TOKEN, "app-00000001") == decision.decision_id
 
 
 def test_more_than_the_offer_is_a_counter_offer() -> None:
@@ -250,6 +251,15 @@ def test_a_row_the_model_refuses_does_not_spoil_its_batch() -> None:
     assert _codes(mixed[1]) == ["T_MODEL_FAILED"]
 
 
+def audits_of(batch: Batch) -> list[Audit]:
+    """The audit records of decisions; those of dead letters are another kind."""
+    return [
+        decode_audit(each.value or b"")
+        for each in batch.outputs
+        if each.topic == AUDIT and dict(each.headers)["ce_type"] == AUDITED.encode()
+    ]
+
+
 def _mixed() -> list[Record]:
     """Good, repeated, conflicting, unlisted and bad records over three partitions."""
     records = [
@@ -264,13 +274,13 @@ def _mixed() -> list[Record]:
 
 
 def test_every_record_is_accounted_for() -> None:
-    """Received is decided plus dead-lettered plus repeated; each decision has its audit record."""
+    """Received is decided plus dead-lettered plus repeated; each has its audit record."""
     records = _mixed()
     batch = _run(*records)
     topics = Counter(output.topic for output in batch.outputs)
     decided, buried = len(batch.decisions), len(batch.buried)
     assert len(records) == batch.received == decided + buried + batch.duplicates
-    assert {DECISIONS: decided, AUDIT: decided, DEAD_LETTERS: buried} == topics
+    assert {DECISIONS: decided, AUDIT: decided + buried, DEAD_LETTERS: buried} == topics
     assert batch.decisions == [
         decode_decision(each.value) for each in batch.outputs if each.topic == DECISIONS
     ]
@@ -279,7 +289,8 @@ def test_every_record_is_accounted_for() -> None:
 def test_outputs_keep_partition_and_key() -> None:
     """Decision, audit and dead letter go where the application came from, under its key."""
     records = _mixed()
-    came = {(each.partition, each.key) for each in records}
+    home = [at_home(each, PARTITIONS) for each in records]
+    came = {(each.partition, dead_letter_key(each.key)) for each in home}
     batch = _run(*records)
     assert {(each.partition, each.key) for each in batch.outputs} <= came
     for output in batch.outputs:
@@ -297,7 +308,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 def test_a_score_can_be_computed_again_from_its_audit_record() -> None:
     """The features kept give the same log-odds, to the last bit, and the same points."""
     batch = _run(*_mixed())
-    audits = [decode_audit(each.value) for each in batch.outputs if each.topic == AUDIT]
+    audits = audits_of(batch)
     scored = [audit for audit in audits if audit.log_odds is not None]
     assert scored
     for audit in scored:
@@ -315,7 +326,7 @@ def test_an_audit_record_says_where_its_application_came_from() -> None:
     """Partition, offset, store age and what was joined are all in the record."""
     views = FakeViews(entry(), SAFE, fresh_at_ms=NOW_MS - 61_500)
     batch = _run(record(offset=77), views=views)
-    (audit,) = [decode_audit(each.value) for each in batch.outputs if each.topic == AUDIT]
+    (audit,) = audits_of(batch)
     came = (audit.source_partition, audit.source_offset, audit.standing.store_age_ms)
     assert came == (partition_of(TOKEN.encode(), PARTITIONS), 77, 61_500)
     assert (entry(), SAFE) == (audit.whitelist_entry, audit.bureau)
@@ -330,7 +341,8 @@ def test_a_clock_ahead_of_the_engine_is_tolerated_to_the_bound() -> None:
 
 def test_a_tombstone_is_a_dead_letter_of_no_bytes() -> None:
     """A null value is buried as empty and stops nothing."""
-    (output,) = _run(raw(None)).outputs
+    output, audited = _run(raw(None)).outputs
+    assert (audited.topic, audited.key) == (AUDIT, TOKEN.encode())
     assert (DEAD_LETTERS, b"", TOKEN.encode()) == (output.topic, output.value, output.key)
 
 
