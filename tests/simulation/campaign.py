@@ -1,0 +1,103 @@
+"""Many seeds over all cores, and what they add up to."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import NamedTuple
+
+from simulation.engine import pipeline
+from simulation.planted import PLANTED
+from simulation.world import Simulation
+
+CHUNK = 25
+PLANTED_SEEDS = 1_000
+"""Within this many seeds each planted bug has to be found."""
+
+
+class Outcome(NamedTuple):
+    """What one chunk of seeds, or all of them, came to."""
+
+    failures: dict[int, list[str]]
+    counts: Counter[str]
+    virtual_ms: int
+
+
+class Hunt(NamedTuple):
+    """How a planted bug fared."""
+
+    name: str
+    first: int | None
+    found: int
+    tried: int
+    how: str
+
+
+def run_seeds(seeds: Sequence[int]) -> Outcome:
+    """Run them one after the other."""
+    failures, counts, virtual_ms = {}, Counter[str](), 0
+    for seed in seeds:
+        simulation = Simulation(seed)
+        broken = simulation.run()
+        if broken:
+            failures[seed] = broken
+        counts += simulation.kernel.counts
+        virtual_ms += simulation.kernel.now_ms
+    return Outcome(failures, counts, virtual_ms)
+
+
+def hunt_seeds(name: str, seeds: Sequence[int]) -> dict[int, str]:
+    """Seeds on which a planted bug breaks a promise, and which one."""
+    found = {}
+    for seed in seeds:
+        broken = Simulation(seed, PLANTED[name]).run()
+        if broken:
+            found[seed] = broken[0]
+    return found
+
+
+def campaign(first: int, seeds: int, tick: Callable[[int], None]) -> tuple[Outcome, float]:
+    """All seeds over all cores; also the seconds it took. `tick` hears of progress."""
+    began = time.monotonic()
+    failures, counts, virtual_ms = {}, Counter[str](), 0
+    with _pool() as pool:
+        chunks = [pool.submit(run_seeds, chunk) for chunk in _chunks(first, seeds)]
+        for done in as_completed(chunks):
+            outcome = done.result()
+            failures |= outcome.failures
+            counts += outcome.counts
+            virtual_ms += outcome.virtual_ms
+            tick(CHUNK)
+    total = Outcome(dict(sorted(failures.items())), counts, virtual_ms)
+    return total, time.monotonic() - began
+
+
+def hunts(tick: Callable[[int], None], seeds: int = PLANTED_SEEDS) -> list[Hunt]:
+    """Each planted bug over the same seeds."""
+    found: dict[str, dict[int, str]] = {name: {} for name in PLANTED}
+    with _pool() as pool:
+        jobs = {
+            pool.submit(hunt_seeds, name, chunk): name
+            for name in PLANTED
+            for chunk in _chunks(0, seeds)
+        }
+        for done in as_completed(jobs):
+            found[jobs[done]] |= done.result()
+            tick(CHUNK)
+    return [
+        Hunt(name, min(each, default=None), len(each), seeds, each[min(each)] if each else "")
+        for name, each in found.items()
+    ]
+
+
+def _pool() -> ProcessPoolExecutor:
+    # The models are read once per process, before its first seed.
+    return ProcessPoolExecutor(max_workers=os.cpu_count(), initializer=pipeline)
+
+
+def _chunks(first: int, seeds: int) -> Iterator[range]:
+    for start in range(first, first + seeds, CHUNK):
+        yield range(start, min(start + CHUNK, first + seeds))
