@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.config import Settings
 from stream.domain.chain import GENESIS, ChainHead, head_of
@@ -16,7 +16,7 @@ from stream.limits import RESTORE_SECONDS_MAX
 
 _CALL_SECONDS = 15.0
 _WINDOW_RECORDS = 64
-"""First look back from the end; doubled until a committed record lies in it."""
+"""First look back from the end; widened until a committed record lies in it."""
 
 
 def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, ChainHead]:
@@ -30,7 +30,18 @@ def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, Chain
         settings, f"{settings.group_id}-chain", **{"isolation.level": "read_uncommitted"}
     )
     try:
-        return {partition: _last_head(reader, ender, partition) for partition in partitions}
+        found: dict[int, ChainHead] = {}
+        bounds = {p: _bounds(ender, p) for p in partitions}
+        window = _WINDOW_RECORDS
+        while open_ := {p: b for p, b in bounds.items() if p not in found and b[0] < b[1]}:
+            starts = {p: max(low, end - window) for p, (low, end) in open_.items()}
+            heads = _last_between(reader, starts, {p: end for p, (_, end) in open_.items()})
+            found.update(heads)
+            found.update(
+                {p: GENESIS for p, at in starts.items() if at == open_[p][0] and p not in heads}
+            )
+            window *= 16
+        return {partition: found.get(partition, GENESIS) for partition in partitions}
     except KafkaException as error:
         raise BrokerError(
             f"cannot read the end of {AUDIT}: {error.args[0].name()}", fix="tenminute doctor"
@@ -40,35 +51,41 @@ def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, Chain
         ender.close()
 
 
-def _last_head(reader: Consumer, ender: Consumer, partition: int) -> ChainHead:
+def _bounds(ender: Consumer, partition: int) -> tuple[int, int]:
+    """First offset kept and the end, records of open transactions included."""
     low, end = ender.get_watermark_offsets(TopicPartition(AUDIT, partition), timeout=_CALL_SECONDS)
-    window = _WINDOW_RECORDS
-    while end > low:
-        start = max(low, end - window)
-        found = _last_between(reader, partition, start, end)
-        if found is not None or start == low:
-            return found or GENESIS
-        window *= 2
-    return GENESIS
+    return low, end
 
 
-def _last_between(reader: Consumer, partition: int, start: int, end: int) -> ChainHead | None:
-    """Head of the last committed record from `start` to `end`, None when all were aborted."""
-    reader.assign([TopicPartition(AUDIT, partition, start)])
-    deadline, found = time.monotonic() + RESTORE_SECONDS_MAX, None
-    while time.monotonic() < deadline:
-        for message in reader.consume(_WINDOW_RECORDS, 0.05):
-            error, offset = message.error(), message.offset() or 0
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                if offset >= end:
-                    return found
+def _last_between(
+    reader: Consumer, starts: Mapping[int, int], ends: Mapping[int, int]
+) -> dict[int, ChainHead]:
+    """Heads of the last committed records between; none where all were aborted."""
+    reader.assign([TopicPartition(AUDIT, partition, at) for partition, at in starts.items()])
+    deadline, waiting = time.monotonic() + RESTORE_SECONDS_MAX, set(starts)
+    found: dict[int, ChainHead] = {}
+    while waiting:
+        if time.monotonic() > deadline:
+            raise BrokerError(f"ends of {AUDIT} not reached", fix="tenminute doctor")
+        for message in reader.consume(_WINDOW_RECORDS, 0.02):
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            if partition is None or offset is None:
                 continue
-            if error is not None:
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(error)
-            found = head_of(headers_of(message))
-            if found is None:
-                raise BrokerError(
-                    f"{AUDIT}/{partition}/{offset} is no link of a chain",
-                    fix="written by another program? see the runbook, 'audit chain'",
-                )
-    raise BrokerError(f"end of {AUDIT}/{partition} not reached", fix="tenminute doctor")
+            if error is None:
+                found[partition] = _head(message, partition, offset)
+                offset += 1
+            if offset >= ends[partition]:
+                waiting.discard(partition)
+    return found
+
+
+def _head(message: Message, partition: int, offset: int) -> ChainHead:
+    head = head_of(headers_of(message))
+    if head is None:
+        raise BrokerError(
+            f"{AUDIT}/{partition}/{offset} is no link of a chain",
+            fix="written by another program? see the runbook, 'audit chain'",
+        )
+    return head

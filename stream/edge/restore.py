@@ -54,15 +54,20 @@ class KafkaLedgers:
             f"{self._settings.group_id}-restore",
             **{"enable.partition.eof": True, "auto.offset.reset": "earliest"},
         )
+        ender = consumer(
+            self._settings,
+            f"{self._settings.group_id}-restore",
+            **{"isolation.level": "read_uncommitted"},
+        )
         try:
             for partition in partitions:
                 ledger, covered = self._snapshots.load(partition) or (Ledger(), {})
                 ledgers[partition] = ledger
-                for topic in (DECISIONS, EVENTS):
-                    place = Place(topic, partition)
-                    starts[place] = covered.get(place, -1)
                 decisions, events = Place(DECISIONS, partition), Place(EVENTS, partition)
-                ends[decisions] = uncommitted_end(self._settings, decisions)
+                starts[decisions] = covered.get(decisions, -1)
+                # Events are few and some hold for ever: a consent withdrawn stays withdrawn.
+                starts[events] = covered.get(events, 0)
+                ends[decisions] = end_of(ender, decisions)
                 ends[events] = consumed.get(events, 0)
             self._read(reader, ledgers, self._found_starts(reader, starts), ends)
         except KafkaException as error:
@@ -71,6 +76,7 @@ class KafkaLedgers:
             ) from None
         finally:
             reader.close()
+            ender.close()
         for partition, head in last_heads(self._settings, partitions).items():
             ledgers[partition].chain = head
             ledgers[partition].forget()
@@ -132,18 +138,24 @@ class _KeyCheck:
 
 def uncommitted_end(settings: Settings, place: Place) -> int:
     """End of a partition, records of open transactions included."""
-    reader = consumer(
+    ender = consumer(
         settings, f"{settings.group_id}-restore", **{"isolation.level": "read_uncommitted"}
     )
     try:
-        _, end = reader.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
+        return end_of(ender, place)
+    finally:
+        ender.close()
+
+
+def end_of(ender: Consumer, place: Place) -> int:
+    """The same, asked of a client that reads uncommitted records."""
+    try:
+        _, end = ender.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
     except KafkaException as error:
         raise BrokerError(
             f"cannot read the end of {place.topic}: {error.args[0].name()}",
             fix="run: tenminute doctor",
         ) from None
-    finally:
-        reader.close()
     return end
 
 

@@ -32,11 +32,18 @@ def _kept(days: int) -> dict[str, str]:
 
 
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * _DAY_MS)}
+# The broker's clock dates commands, so that none outranks later ones by its own word; and a
+# stop stays readable for 30 days whatever is written over it.
+_COMMANDS = {
+    **_COMPACTED,
+    "message.timestamp.type": "LogAppendTime",
+    "min.compaction.lag.ms": str(30 * _DAY_MS),
+}
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 TOPICS: tuple[Topic, ...] = (
     Topic(names.APPLICATIONS, True, _kept(30)),
-    Topic(names.EVENTS, True, _kept(30)),
+    Topic(names.EVENTS, True, _FOREVER),
     Topic(names.WHITELIST, True, _COMPACTED),
     Topic(names.BUREAU, True, _COMPACTED),
     # Decisions are the ledger's only source, audit what replay reads years later: both stay.
@@ -44,7 +51,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(names.AUDIT, True, _FOREVER),
     Topic(names.CHECKPOINTS, True, _FOREVER),
     Topic(names.DEAD_LETTERS, True, _kept(90)),
-    Topic(names.CONTROL, False, _COMPACTED),
+    Topic(names.CONTROL, False, _COMMANDS),
     Topic(names.ACKS, False, _kept(90)),
     Topic(names.REVIEWS, True, _kept(365)),
     Topic(names.OUTCOMES, True, _FOREVER),
