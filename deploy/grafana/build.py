@@ -130,6 +130,48 @@ PANELS = (
         ),
         "stat",
     ),
+    Panel(
+        "Backlog and partitions held",
+        "short",
+        (
+            ("sum(tenminute_backlog_records)", "records not yet read"),
+            ("sum(tenminute_partitions_held)", "partitions held"),
+        ),
+        what="held: an output topic refuses their records; nothing is skipped",
+    ),
+    Panel(
+        "Age and time left",
+        "s",
+        (
+            ("max(tenminute_undecided_age_seconds)", "oldest in the newest batch"),
+            ("min(tenminute_deadline_left_seconds)", "least time to a deadline"),
+        ),
+    ),
+    Panel(
+        "Strays by channel",
+        "reqps",
+        ((rate("tenminute_strays_total", "channel"), "{{channel}}"),),
+        what="records on another partition than their key's, sent on",
+    ),
+    Panel(
+        "Application events",
+        "reqps",
+        ((rate("tenminute_application_events_total"), "taken in"),),
+    ),
+    Panel(
+        "Control records",
+        "ops",
+        (
+            (rate("tenminute_control_records_total", "result"), "{{result}}"),
+            (rate("tenminute_control_acks_failed_total"), "acknowledgements failed"),
+        ),
+    ),
+    Panel(
+        "Stops in force by command",
+        "short",
+        (("max(tenminute_control_stops)", "stops"),),
+        "stat",
+    ),
     Panel("Models", "short", (("tenminute_model_info", "{{model}} {{version}}"),), "stat"),
     Panel("Policy", "short", (("tenminute_policy_info", "{{policy}}"),), "stat"),
 )
