@@ -19,10 +19,12 @@ from stream.disbursement.cli import disburse
 from stream.errors import ConfigError
 from stream.lab.cli import train
 from stream.loop.cli import loop
+from stream.ops.audit_cli import audit_app
 from stream.ops.control_cli import control_app
 from stream.ops.doctor import doctor
 from stream.ops.explain import explain
 from stream.ops.publish import publish
+from stream.ops.replay_cli import replay
 from stream.ops.tail import tail
 from stream.ops.topics_cli import topics_app
 from stream.policy.cli import app as policy_app
@@ -99,10 +101,12 @@ app.command()(train)
 app.command()(publish)
 app.command()(tail)
 app.command()(explain)
+app.command()(replay)
 app.command()(doctor)
 app.command()(disburse)
 app.command()(loop)
 app.add_typer(topics_app, name="topics")
 app.add_typer(control_app, name="control")
+app.add_typer(audit_app, name="audit")
 app.add_typer(policy_app, name="policy")
 app.add_typer(conform_app, name="conform")
