@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from faults.proxy import FaultProxy
-
-from stream.broker import EmbeddedBroker
-from stream.broker.place import free_port
-from stream.ops import topics
+from faults.stage import Stage, set_stage
 
 
 @pytest.fixture(scope="session")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
-    """The proxy before a real Kafka with the declared topics, both for the whole run."""
-    port = free_port()
-    folder: Path = tmp_path_factory.mktemp("proxied")
-    with (
-        EmbeddedBroker(folder, proxied_port=port) as broker,
-        FaultProxy(port, broker.behind_proxy) as proxy,
-    ):
-        topics.apply(broker.bootstrap, partitions=6, replication=1)
-        yield proxy
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A broker and its proxy for the whole run."""
+    with set_stage(tmp_path_factory.mktemp("proxied")) as ready:
+        yield ready
 
 
 @pytest.fixture
-def proxy(proxied: FaultProxy) -> Iterator[FaultProxy]:
+def proxy(stage: Stage) -> Iterator[FaultProxy]:
     """The proxy, harmless at the beginning and at the end of a test."""
-    proxied.clear()
-    yield proxied
-    proxied.clear()
+    stage.proxy.clear()
+    yield stage.proxy
+    stage.proxy.clear()

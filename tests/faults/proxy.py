@@ -67,6 +67,11 @@ class FaultProxy:
         self._rules = [*self._rules, rule]
         return rule
 
+    @property
+    def rules(self) -> list[Rule]:
+        """Every rule since the last `clear`."""
+        return self._rules
+
     def clear(self) -> None:
         """Do no more harm; what is already delayed stays delayed.
 
