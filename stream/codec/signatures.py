@@ -66,12 +66,6 @@ def read_public_key(pem: bytes) -> Ed25519PublicKey:
     raise ValueError("a public key, but not an Ed25519 one")
 
 
-def trusted_keys(pems: Iterable[bytes]) -> Trusted:
-    """The public keys in PEM texts by key id; ValueError as of `read_public_key`."""
-    keys = [read_public_key(pem) for pem in pems]
-    return {key_id(key): key for key in keys}
-
-
 def sign(private: Ed25519PrivateKey, *parts: bytes | None) -> str:
     """The signature over the parts, in hex; an absent part differs from an empty one."""
     return private.sign(_framed(parts)).hex()

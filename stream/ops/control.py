@@ -1,0 +1,264 @@
+"""What the verbs of `tenminute control` do: read what is in force, publish a command, await it."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from stream.codec.control_v1 import CommandRefusedError, decode_ack, decode_command, encode_command
+from stream.codec.signatures import (
+    Trusted,
+    key_id,
+    new_private_key,
+    private_pem,
+    public_pem,
+    read_private_key,
+)
+from stream.config import Settings
+from stream.domain.control import Acknowledgement, AckResult, Command, Switches
+from stream.domain.instant import from_ms, to_ms
+from stream.domain.topics import ACKS, CONTROL
+from stream.edge.clients import consumer, headers_of, producer
+from stream.edge.controls import read_trusted_keys
+from stream.errors import BrokerError, ConfigError
+from stream.ports import Record
+
+PRIVATE_NAME, PUBLIC_NAME = "control.key", "control.pub"
+ANSWER_SECONDS_MAX = 15.0
+
+
+class Seen(NamedTuple):
+    """The topics as they are: what is in force and who has said so."""
+
+    switches: Switches
+    refused: dict[int, str]
+    """Why, by offset."""
+    acks: dict[int, list[Acknowledgement]]
+    """By offset of the command."""
+
+
+class Outcome(NamedTuple):
+    """What became of a command, measured from `issued_at`."""
+
+    acks: list[Acknowledgement]
+    expected: int
+    acknowledged_ms: int | None
+    """Until the last of the workers had applied it."""
+    last_affected_ms: int | None
+    """Until the last decision made without it; None when there was none, negative before it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected worker has applied the command."""
+        applied = {ack.worker for ack in self.acks if ack.result is AckResult.APPLIED}
+        return len(applied) >= self.expected and len(applied) == len(self.workers)
+
+    @property
+    def workers(self) -> set[str]:
+        """Whoever has answered."""
+        return {ack.worker for ack in self.acks}
+
+
+def make_keys(folder: Path) -> tuple[Path, Path, str]:
+    """Write a new pair; the private file is readable by its owner only. Never overwrites."""
+    private = new_private_key()
+    private_file, public_file = folder / PRIVATE_NAME, folder / PUBLIC_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        private_file.touch(mode=0o600, exist_ok=False)
+        private_file.write_bytes(private_pem(private))
+        public_file.write_bytes(public_pem(private.public_key()))
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error}", fix="name a new, writable folder") from None
+    return private_file, public_file, key_id(private.public_key())
+
+
+def load_private_key(file: Path) -> Ed25519PrivateKey:
+    """The signing key of a file; ConfigError when there is none."""
+    try:
+        return read_private_key(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"signing key {file}: {error}", fix="make a pair: tenminute control keygen DIR"
+        ) from None
+
+
+def trusted_of(settings: Settings, private: Ed25519PrivateKey | None = None) -> Trusted:
+    """The keys whose commands are shown as in force: the configured ones and one's own."""
+    trusted = dict(read_trusted_keys(settings.control_key_files))
+    if private is not None:
+        trusted[key_id(private.public_key())] = private.public_key()
+    return trusted
+
+
+def make_command(facts: Mapping[str, object], seen: Switches, by: str | None) -> Command:
+    """A command issued now, or just after the one in force; ConfigError names what is wrong."""
+    whole = {
+        "command_id": f"cmd-{uuid4().hex[:16]}",
+        "issued_at": from_ms(int(time.time() * 1000)),
+        "issued_by": by or getpass.getuser(),
+        **facts,
+    }
+    try:
+        command = msgspec.convert(whole, Command)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error), fix="see tenminute control --help") from None
+    standing = seen.in_force.get(command.key)
+    if standing is None or to_ms(standing.command.issued_at) < to_ms(command.issued_at):
+        return command
+    # Clocks of two operators may differ; the later command is the one given later.
+    after = from_ms(to_ms(standing.command.issued_at) + 1)
+    return msgspec.structs.replace(command, issued_at=after)
+
+
+def publish(settings: Settings, command: Command, private: Ed25519PrivateKey) -> int:
+    """Send the command; its offset once all replicas have it, BrokerError otherwise."""
+    key, value, headers = encode_command(command, private)
+    delivered: list[tuple[KafkaError | None, Message]] = []
+    client = producer(settings, **{"message.timeout.ms": int(ANSWER_SECONDS_MAX * 1000)})
+    client.produce(
+        CONTROL,
+        value,
+        key,
+        headers=[*headers],
+        on_delivery=lambda error, message: delivered.append((error, message)),
+    )
+    client.flush(ANSWER_SECONDS_MAX + 1)
+    if not delivered or delivered[0][0] is not None:
+        cause = delivered[0][0].name() if delivered and delivered[0][0] else "no answer"
+        raise BrokerError(
+            f"{CONTROL}: {cause}; it is not known whether the command was written",
+            fix="run: tenminute control list, then give the command again",
+        )
+    return delivered[0][1].offset() or 0
+
+
+def look(settings: Settings, trusted: Trusted) -> Seen:
+    """Read both topics to their ends."""
+    switches, refused = Switches(), {}
+    for message in read_all(settings, CONTROL):
+        offset = message.offset() or 0
+        record = Record(
+            CONTROL,
+            0,
+            offset,
+            message.key(),
+            message.value(),
+            headers_of(message),
+            message.timestamp()[1],
+        )
+        try:
+            switches = switches.with_command(decode_command(record, trusted), offset)
+        except CommandRefusedError as error:
+            refused[offset] = error.refusal.value
+    acks: dict[int, list[Acknowledgement]] = {}
+    for message in read_all(settings, ACKS):
+        ack = _ack_of(message)
+        if ack is not None:
+            acks.setdefault(ack.control_offset, []).append(ack)
+    return Seen(switches, refused, acks)
+
+
+def members(settings: Settings) -> int:
+    """Workers of the engine's group, as Kafka knows them now."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap, **settings.kafka})
+    try:
+        described = admin.describe_consumer_groups(
+            [settings.group_id], request_timeout=ANSWER_SECONDS_MAX
+        )
+        return len(described[settings.group_id].result().members)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return 0
+        raise BrokerError(
+            f"group {settings.group_id}: {error.args[0].name()}", fix="run: tenminute doctor"
+        ) from None
+
+
+def await_acks(
+    settings: Settings, command: Command, offset: int, expected: int, seconds: float
+) -> Outcome:
+    """Wait until `expected` workers have answered for the command at `offset`, or time is up."""
+    deadline = time.monotonic() + seconds
+    newest: dict[str, Acknowledgement] = {}
+    with_end = _reader(settings)
+    try:
+        with_end.assign([TopicPartition(ACKS, 0, OFFSET_BEGINNING)])
+        while len(newest) < expected and time.monotonic() < deadline:
+            message = with_end.poll(0.1)
+            ack = _ack_of(message) if message is not None and message.error() is None else None
+            if ack is not None and ack.control_offset == offset:
+                newest.setdefault(ack.worker, ack)
+    finally:
+        with_end.close()
+    return measured(command, list(newest.values()), expected)
+
+
+def measured(command: Command, acks: list[Acknowledgement], expected: int) -> Outcome:
+    """The two times of a command, over all workers that applied it."""
+    issued_ms = to_ms(command.issued_at)
+    applied = [ack for ack in acks if ack.result is AckResult.APPLIED]
+    last = [to_ms(a.last_affected_decided_at) for a in applied if a.last_affected_decided_at]
+    return Outcome(
+        acks,
+        expected,
+        max(to_ms(ack.applied_at) for ack in applied) - issued_ms if applied else None,
+        max(last) - issued_ms if last else None,
+    )
+
+
+def read_all(settings: Settings, topic: str) -> Iterator[Message]:
+    """Every record of the topic's one partition, up to its end."""
+    reader = _reader(settings)
+    deadline = time.monotonic() + ANSWER_SECONDS_MAX
+    try:
+        reader.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        while True:
+            message = reader.poll(0.1)
+            if message is None:
+                if time.monotonic() > deadline:
+                    raise BrokerError(f"{topic}: no answer", fix="run: tenminute doctor")
+                continue
+            deadline = time.monotonic() + ANSWER_SECONDS_MAX
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return
+            else:
+                raise BrokerError(f"{topic}: {error.name()}", fix="run: tenminute doctor")
+    finally:
+        reader.close()
+
+
+def _reader(settings: Settings) -> Consumer:
+    options = {
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_uncommitted",
+    }
+    return consumer(settings, f"{settings.group_id}-operator", **options)
+
+
+def _ack_of(message: Message) -> Acknowledgement | None:
+    """The acknowledgement, or None: whatever else is on the topic tells nothing."""
+    try:
+        return decode_ack(message.value() or b"")
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,116 @@
+"""How `tenminute control` shows a command's outcome and what is in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stream.domain.control import AckResult, Action, Command, Placed
+from stream.ops.control import Outcome, Seen
+from stream.ops.tail import yuan
+
+
+def rows_of(seen: Seen) -> list[dict[str, Any]]:
+    """What is in force beside the policy alone, one row a switch."""
+    return [
+        _row(placed, seen)
+        for _, placed in sorted(seen.switches.in_force.items())
+        if _deviates(placed.command)
+    ]
+
+
+def _deviates(command: Command) -> bool:
+    """Whether a command in force makes a difference to the policy alone."""
+    limited = (command.approvals_max, command.amount_max_fen) != (None, None)
+    return command.action is Action.STOP or limited
+
+
+def told(outcome: Outcome) -> dict[str, Any]:
+    """The outcome for machines."""
+    return {
+        "expected": outcome.expected,
+        "workers": sorted(outcome.workers),
+        "refused": {a.worker: a.why for a in outcome.acks if a.result is not AckResult.APPLIED},
+        "acknowledged_ms": outcome.acknowledged_ms,
+        "last_affected_ms": outcome.last_affected_ms,
+        "complete": outcome.complete,
+    }
+
+
+def lines(command: Command, outcome: Outcome) -> list[str]:
+    """What a person wants to know of a command just given."""
+    if outcome.expected == 0:
+        return [f"{command.command_id}: written; no engine runs, the next to start applies it"]
+    answered = f"{len(outcome.workers)} of {outcome.expected} workers have answered"
+    found = [f"{command.command_id}: {answered}"]
+    found += [
+        f"  {ack.worker}: {ack.result.value}, {ack.why}"
+        for ack in outcome.acks
+        if ack.result is not AckResult.APPLIED
+    ]
+    if outcome.acknowledged_ms is not None:
+        found.append(f"  {outcome.acknowledged_ms} ms from the command to the last worker's word")
+    if outcome.last_affected_ms is not None and outcome.last_affected_ms > 0:
+        found.append(f"  {outcome.last_affected_ms} ms from the command to the last decision")
+    elif outcome.acknowledged_ms is not None:
+        found.append("  no decision in its scope was made after the command")
+    if not outcome.complete:
+        found.append("  not every worker follows: see docs/runbook.md, Stop approvals now")
+    return found
+
+
+def _row(placed: Placed, seen: Seen) -> dict[str, Any]:
+    """One command in force, as listed."""
+    command = placed.command
+    acks = seen.acks.get(placed.offset, [])
+    return {
+        "what": command.action.value,
+        "scope": command.scope.value,
+        "name": command.name,
+        "approvals_max": command.approvals_max,
+        "amount_max_fen": command.amount_max_fen,
+        "since": command.issued_at,
+        "by": command.issued_by,
+        "reason": command.reason,
+        "command_id": command.command_id,
+        "acknowledged": sorted({a.worker for a in acks if a.result is AckResult.APPLIED}),
+    }
+
+
+def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
+    """A table for people."""
+    console = Console(soft_wrap=True, highlight=False)
+    if not rows:
+        console.print("nothing is stopped; every limit is the policy's")
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("what", "which", "since", "by", "acknowledged by", "reason", "command"):
+            table.add_column(name)
+        for row in rows:
+            which = f"{row['scope']} {row['name']}"
+            table.add_row(
+                _what(row),
+                which,
+                row["since"],
+                row["by"],
+                ", ".join(row["acknowledged"]) or "nobody yet",
+                row["reason"],
+                row["command_id"],
+            )
+        console.print(table)
+    if seen.refused:
+        offsets = ", ".join(map(str, sorted(seen.refused)))
+        console.print(f"{len(seen.refused)} records were refused, at offsets {offsets}")
+
+
+def _what(row: dict[str, Any]) -> str:
+    if row["what"] == Action.STOP.value:
+        return "stop"
+    parts = []
+    if row["approvals_max"] is not None:
+        parts.append(f"at most {row['approvals_max']:,} approvals")
+    if row["amount_max_fen"] is not None:
+        parts.append(f"at most {yuan(row['amount_max_fen'])}")
+    return ", ".join(parts)

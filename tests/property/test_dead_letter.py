@@ -1,0 +1,173 @@
+"""A dead letter gives back the record it was, sealed or not, and shows nothing of it before."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from policy_cases import TOKEN
+
+from stream.codec.dead_letter_v1 import (
+    REPLAYED_FROM,
+    DeadLetterError,
+    dead_letter_key,
+    decode_dead_letter,
+    encode_dead_letter,
+    open_dead_letter,
+)
+from stream.codec.seal import Sealer, SealError
+from stream.domain.topics import DEAD_LETTERS
+from stream.errors import PoisonError
+from stream.limits import DEAD_LETTER_BYTES_MAX
+from stream.ports import Record
+
+SEALER = Sealer(hashlib.sha256(b"a key of the tests").digest())
+SEALERS = {SEALER.key_id: SEALER}
+ERROR = PoisonError("invalid", "term_months", "expected `int`")
+MESSAGE_BYTES_MAX = 1_000_000
+"""What librdkafka sends at most, by default; the broker takes a little more."""
+
+HEADERS = st.lists(st.tuples(st.text(max_size=20), st.none() | st.binary(max_size=40)), max_size=6)
+RECORDS = st.builds(
+    Record,
+    topic=st.sampled_from(["loan.applications", "loan.application-events"]),
+    partition=st.integers(0, 999),
+    offset=st.integers(0, 2**62),
+    key=st.none() | st.binary(max_size=60),
+    value=st.none() | st.binary(max_size=3_000),
+    headers=HEADERS,
+    timestamp_ms=st.integers(-1, 2**41),
+)
+BOTH = pytest.mark.parametrize("sealer", [None, SEALER], ids=["plain", "sealed"])
+
+
+def letter_of(record: Record, sealer: Sealer | None, now_ms: int = 1_764_000_000_000) -> Record:
+    value, headers = encode_dead_letter(record, ERROR, now_ms, sealer)
+    return Record(DEAD_LETTERS, record.partition, 7, None, value, headers, now_ms)
+
+
+def whole(record: Record) -> int:
+    named = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + named
+
+
+@BOTH
+@given(record=RECORDS)
+def test_a_dead_letter_gives_back_its_record(sealer: Sealer | None, record: Record) -> None:
+    """Key, value and headers come back as they were, tombstones as tombstones."""
+    letter = decode_dead_letter(letter_of(record, sealer))
+    original = open_dead_letter(letter, SEALERS)
+    assert (record.key, record.value) == (original.key, original.value)
+    assert tuple(record.headers) == original.headers
+    assert f"{record.topic}/{record.partition}/{record.offset}" == letter.origin
+    assert ("invalid", "term_months", record.timestamp_ms) == (
+        letter.reason, letter.field, letter.timestamp_ms,
+    )  # fmt: skip
+    assert (sealer is not None, False) == (letter.sealed, letter.truncated)
+
+
+@given(record=RECORDS)
+def test_a_dead_letter_is_a_function_of_its_input(record: Record) -> None:
+    """A batch decided again writes the same dead letter, byte for byte."""
+    assert letter_of(record, SEALER) == letter_of(record, SEALER)
+
+
+@given(secret=st.binary(min_size=8, max_size=300), record=RECORDS)
+def test_a_sealed_letter_shows_nothing(secret: bytes, record: Record) -> None:
+    """Neither value nor headers hold what was in the value, the key or a header."""
+    record = record._replace(key=secret, value=secret, headers=[("note", secret)])
+    letter = letter_of(record, SEALER)
+    assert secret not in (letter.value or b"")
+    assert not [name for name, value in letter.headers if secret in (value or b"")]
+    with pytest.raises(SealError, match="not at hand"):
+        open_dead_letter(decode_dead_letter(letter), {})
+
+
+@given(record=RECORDS, bit=st.integers(0))
+def test_a_changed_envelope_or_value_does_not_open(record: Record, bit: int) -> None:
+    """A bit flipped in the sealed value, or an envelope put in its place, is found."""
+    letter = decode_dead_letter(letter_of(record, SEALER))
+    flipped = bytearray(letter.kept)
+    flipped[bit // 8 % len(flipped)] ^= 1 << bit % 8
+    with pytest.raises(SealError):
+        open_dead_letter(letter._replace(kept=bytes(flipped)), SEALERS)
+    other = decode_dead_letter(letter_of(record._replace(offset=record.offset + 1), SEALER))
+    with pytest.raises(SealError):
+        open_dead_letter(letter._replace(envelope=other.envelope), SEALERS)
+    with pytest.raises(SealError):
+        open_dead_letter(letter._replace(kept=other.kept), SEALERS)
+
+
+@given(record=RECORDS)
+def test_plain_bytes_that_changed_do_not_match_their_hash(record: Record) -> None:
+    """Without a key the hash tells."""
+    letter = decode_dead_letter(letter_of(record, None))
+    with pytest.raises(DeadLetterError, match="x-sha256"):
+        open_dead_letter(letter._replace(kept=letter.kept + b"x"), {})
+
+
+@BOTH
+@pytest.mark.parametrize("big", ["value", "key", "headers"])
+def test_an_oversize_record_is_cut_and_fits(sealer: Sealer | None, big: str) -> None:
+    """10 MB of value, key or headers become a letter the broker takes, marked as cut."""
+    much = b"x" * 10_000_000
+    changed = {big: [("h", much)] if big == "headers" else much}
+    record = Record("loan.applications", 0, 1, b"k", b"v", [], 0)._replace(**changed)
+    found = letter_of(record, sealer)._replace(key=dead_letter_key(record.key))
+    assert whole(found) < MESSAGE_BYTES_MAX / 2
+    letter = decode_dead_letter(found)
+    assert letter.truncated
+    assert hashlib.sha256(record.value or b"").hexdigest() == letter.sha256
+    kept = open_dead_letter(letter, SEALERS).value
+    assert (record.value or b"")[:DEAD_LETTER_BYTES_MAX] == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "kept"),
+    [
+        (TOKEN.encode(), TOKEN.encode()),
+        (None, None),
+        (b"", None),
+        (b"110101199003074514", None),
+        (TOKEN.encode() + b"\n", None),
+        (TOKEN.upper().encode(), None),
+    ],
+)
+def test_only_a_token_stays_as_the_key(key: bytes | None, kept: bytes | None) -> None:
+    """An id number that a channel took for the key does not lie open on the topic."""
+    assert kept == dead_letter_key(key)
+
+
+@pytest.mark.parametrize("spelt", ["2/17", b"2/17"])
+def test_a_letter_names_the_letter_it_was(spelt: str | bytes) -> None:
+    """A record sent again that fails again says from which dead letter it came."""
+    record = Record("loan.applications", 0, 1, b"k", b"v", [(REPLAYED_FROM, spelt)], 0)
+    assert decode_dead_letter(letter_of(record, SEALER)).replayed_from == "2/17"
+
+
+@pytest.mark.parametrize("spelt", [None, b"", b"2/17/3", b"call 138 0013 8000", b"\xff"])
+def test_what_is_no_place_is_not_repeated(spelt: bytes | None) -> None:
+    """Whatever else stands in that header stays sealed."""
+    record = Record("loan.applications", 0, 1, b"k", b"v", [(REPLAYED_FROM, spelt)], 0)
+    assert decode_dead_letter(letter_of(record, SEALER)).replayed_from is None
+
+
+@pytest.mark.parametrize("spoilt", ["x-error-reason", "x-origin-offset", "ce_time", "x-sha256"])
+def test_a_record_without_its_headers_is_no_dead_letter(spoilt: str) -> None:
+    """What lacks a header is named as no dead letter instead of being guessed at."""
+    record = letter_of(Record("loan.applications", 0, 1, b"k", b"v", [], 0), None)
+    headers = [(name, value) for name, value in record.headers if name != spoilt]
+    with pytest.raises(DeadLetterError, match=spoilt):
+        decode_dead_letter(record._replace(headers=headers))
+
+
+def test_a_letter_of_the_first_release_is_still_read() -> None:
+    """Without x-encryption the value is plain; its key and headers were not kept."""
+    record = letter_of(Record("loan.applications", 0, 1, b"k", b"v", [], 0), None)
+    late = {"x-encryption", "x-origin-envelope"}
+    headers = [(name, value) for name, value in record.headers if name not in late]
+    letter = decode_dead_letter(record._replace(headers=headers))
+    assert (letter.sealed, letter.envelope) == (False, None)
+    assert open_dead_letter(letter, {}) == (None, b"v", ())
