@@ -14,13 +14,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
+from stream.audit.checkpoint import Checkpoint, encode_checkpoint
 from stream.codec.application_v1 import decode_application
 from stream.codec.dead_letter_v1 import encode_dead_letter
+from stream.codec.decision_v1 import encode_dead_letter_audit
 from stream.codec.headers import cloud_event
+from stream.codec.signatures import new_private_key
 from stream.domain.application import Application
 from stream.domain.application_event import ApplicationEvent
 from stream.domain.bureau import BureauFeatures
-from stream.domain.decision import Audit, Decision
+from stream.domain.chain import GENESIS, chain_headers, link
+from stream.domain.decision import Audit, DeadLetterAudit, Decision
 from stream.domain.funnel import FunnelRow
 from stream.domain.instant import to_ms
 from stream.domain.outcome import LoanOutcome
@@ -36,6 +40,8 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "bureau.features": BureauFeatures,
     "disbursement.decisions": Decision,
     "decision.audit": Audit,
+    "decision.audit.dead-letter": DeadLetterAudit,
+    "decision.audit.checkpoints": Checkpoint,
     "loan.outcomes": LoanOutcome,
     "loan.funnel": FunnelRow,
     "loan.application-events": ApplicationEvent,
@@ -64,7 +70,7 @@ def validator(name: str) -> Draft202012Validator:
 
 
 def topic_of(path: Path) -> str:
-    return ".".join(path.name.split(".")[:2])
+    return max((name for name in TYPES if path.name.startswith(f"{name}.")), key=len)
 
 
 class Shape:
@@ -245,3 +251,17 @@ def test_record_headers_validate() -> None:
     headers = cloud_event("loan.application.v1", "/channels/h5", "app-1", "2026-11-24T08:00:00Z")
     named = {name: value.decode() for name, value in headers}
     assert list(validator("record.headers").iter_errors(named)) == []
+
+
+def test_audit_headers_validate() -> None:
+    """The chain headers of an audit record and the signature of a checkpoint follow theirs."""
+    record = Record("loan.applications", 3, 41, b"k", b"x", [], 1_764_000_000_000)
+    error = PoisonError("invalid", "term_months", "missing")
+    value, headers = encode_dead_letter_audit(record, error, 1_764_000_000_001)
+    head = link(GENESIS, 3, b"k", value)
+    named = {name: text.decode() for name, text in headers + chain_headers(head, GENESIS)}
+    assert list(validator("decision.audit.headers").iter_errors(named)) == []
+    checkpoint = Checkpoint(3, 1, 41, head.sha256.hex(), "2026-11-24T08:00:00Z", "0" * 16)
+    _, _, headers = encode_checkpoint(checkpoint, new_private_key())
+    named = {name: text.decode() for name, text in headers}
+    assert list(validator("decision.audit.checkpoints.headers").iter_errors(named)) == []
