@@ -1,0 +1,176 @@
+"""The real engine processes, one by one, so that each can be killed, stopped or let go.
+
+Chaos plays the supervisor: the shipped one gives an engine up after five ends of a process
+within a minute, which a hundred kills in a row would reach by intent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event, RLock, Thread
+
+from stream.config import Settings, as_environment
+from stream.edge.signals import WATCH_PARENT
+from stream.obs.health import Health, read_health
+
+PLAIN = "stream.edge.processes"
+READY_SECONDS = 120.0
+END_SECONDS = 12.0
+
+
+class Engine:
+    """A keeper and workers; whoever ends is started again, as a supervisor would."""
+
+    def __init__(self, settings: Settings, folder: Path, workers: int) -> None:
+        """Give every process its settings and a log of its own in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.settings, self._folder = settings, folder
+        self.workers = [f"worker-{index}" for index in range(workers)]
+        self.module = PLAIN
+        self.extra: dict[str, str] = {}
+        self.ended: list[tuple[str, int]] = []
+        self.rss_kb: dict[int, tuple[int, int]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._expected: set[int] = set()
+        self._lock, self._stop = RLock(), Event()
+        self._watcher = Thread(target=self._watch, daemon=True)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start all; return once every worker is ready unless told not to wait."""
+        self.launch("keeper")
+        deadline = time.monotonic() + READY_SECONDS
+        while wait and not self._said("keeper"):
+            assert time.monotonic() < deadline, "the keeper does not come up"
+            time.sleep(0.1)
+        for name in self.workers:
+            self.launch(name)
+        self._watcher.start()
+        if wait:
+            self.await_ready(self.workers)
+
+    def launch(self, name: str, *, module: str | None = None, extra: dict[str, str] | None = None,
+               instance: str | None = None) -> None:  # fmt: skip
+        """Start one process; the last start of a name is the one that counts."""
+        given = self.settings.model_copy(update={"instance": instance} if instance else {})
+        environment = {**os.environ, WATCH_PARENT: "1", **as_environment(given)}
+        environment |= self.extra if extra is None else extra
+        verb = ["keeper"] if name == "keeper" else ["worker", name.removeprefix("worker-")]
+        module = PLAIN if name == "keeper" else module or self.module
+        with (self._folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *verb],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        with self._lock:
+            self._running[name] = process
+
+    def pid(self, name: str) -> int:
+        """Process id of one."""
+        with self._lock:
+            return self._running[name].pid
+
+    def alive(self, name: str) -> bool:
+        """Whether it runs."""
+        with self._lock:
+            return self._running[name].poll() is None
+
+    def ready(self, name: str) -> bool:
+        """Whether the process that now has this name says it holds its partitions."""
+        return any(h.ready for h in self._said(name))
+
+    def await_ready(self, names: list[str], seconds: float = READY_SECONDS) -> None:
+        """Wait until all are."""
+        deadline = time.monotonic() + seconds
+        while not all(self.ready(name) for name in names):
+            assert time.monotonic() < deadline, f"{names} not ready within {seconds:.0f} s"
+            time.sleep(0.05)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; it is started again by the watcher."""
+        self.signal(name, signal.SIGKILL)
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal, and expect the end it may bring."""
+        with self._lock:
+            process = self._running[name]
+            if number in (signal.SIGKILL, signal.SIGTERM):
+                self._expected.add(process.pid)
+            process.send_signal(number)
+
+    def expect(self, pid: int) -> None:
+        """The end of this process is meant."""
+        with self._lock:
+            self._expected.add(pid)
+
+    def leave(self, name: str) -> int:
+        """SIGTERM, and wait for the end; it is not started again."""
+        with self._lock:
+            process = self._running.pop(name)
+        process.terminate()
+        try:
+            code = process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+        return code
+
+    def stop(self) -> None:
+        """End all."""
+        self._stop.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for name in sorted(self._running, reverse=True):
+            self.leave(name)
+
+    @property
+    def growth_mb(self) -> float:
+        """Most that any worker grew beyond what it held when first seen ready."""
+        return max((last - first for first, last in self.rss_kb.values()), default=0) / 1024
+
+    def _said(self, name: str) -> list[Health]:
+        pid = self.pid(name)
+        try:
+            return [h for h in read_health(self.settings.health_dir) if h.pid == pid]
+        except FileNotFoundError:  # replaced between listing and reading
+            return []
+
+    def _watch(self) -> None:
+        sampled_at = 0.0
+        while not self._stop.wait(0.05):
+            with self._lock:
+                for name, process in list(self._running.items()):
+                    code = process.poll()
+                    if code is None:
+                        continue
+                    if process.pid not in self._expected:
+                        self.ended.append((name, code))
+                    if process.stdin is not None:
+                        process.stdin.close()
+                    self.launch(name)
+            if time.monotonic() - sampled_at > 0.5:
+                sampled_at = time.monotonic()
+                self._sample()
+
+    def _sample(self) -> None:
+        """Resident memory of every ready worker: at first sight, and the most so far."""
+        for name in self.workers:
+            if not self.ready(name):
+                continue
+            pid = self.pid(name)
+            try:
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            except (OSError, IndexError):
+                continue
+            first, most = self.rss_kb.get(pid, (pages * 4, 0))
+            self.rss_kb[pid] = (first, max(most, pages * 4))

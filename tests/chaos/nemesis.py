@@ -1,0 +1,165 @@
+"""The faults, each as a function on the stage; every choice comes from the stage's seed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.cluster import Cluster
+from chaos.stage import Stage
+
+from stream.broker import EmbeddedBroker
+from stream.limits import SESSION_TIMEOUT_MS
+
+PAUSE_SECONDS = SESSION_TIMEOUT_MS / 1000 + 1.5
+JOIN_SECONDS = 2.0
+BALLAST_STEP = 1024 * 1024
+
+
+def nothing(stage: Stage) -> None:
+    """No fault but the workload itself."""
+    stage.faults.count()
+
+
+def kill_workers(stage: Stage) -> None:
+    """SIGKILL a worker at a random moment, some while others or itself are still starting."""
+    while stage.faults.done < stage.faults.planned:
+        # Three of four wait for a worker at work; the fourth strikes wherever things stand.
+        if stage.random.random() < 0.75:
+            while not any(map(stage.engine.ready, stage.engine.workers)):
+                time.sleep(0.02)
+        time.sleep(stage.random.uniform(0.05, 0.5))
+        ready = [name for name in stage.engine.workers if stage.engine.ready(name)]
+        stage.engine.kill(stage.random.choice(ready or stage.engine.workers))
+        stage.faults.count()
+        time.sleep(0.1)
+
+
+def zombies(stage: Stage) -> None:
+    """Stop workers for longer than the session, let others take over, and wake the stopped."""
+    engine = stage.engine
+    while stage.faults.done < stage.faults.planned:
+        engine.await_ready(engine.workers)
+        time.sleep(stage.random.uniform(0.2, 1.0))
+        left = stage.faults.planned - stage.faults.done
+        chosen = stage.random.sample(engine.workers, min(left, len(engine.workers) - 1))
+        for name in chosen:
+            time.sleep(stage.random.uniform(0.0, 0.15))
+            engine.signal(name, signal.SIGSTOP)
+        time.sleep(PAUSE_SECONDS)
+        for name in chosen:
+            engine.signal(name, signal.SIGCONT)
+            stage.faults.count()
+        time.sleep(1.5)
+
+
+def join_and_leave(stage: Stage) -> None:
+    """One more worker, of another host, joins, stays a while and leaves."""
+    engine = stage.engine
+    name = f"worker-{len(engine.workers)}"
+    while stage.faults.done < stage.faults.planned:
+        engine.launch(name, instance=f"guest-{stage.faults.done % 4}")
+        time.sleep(JOIN_SECONDS)
+        engine.leave(name)
+        stage.faults.count()
+        time.sleep(stage.random.uniform(0.1, JOIN_SECONDS / 2))
+
+
+def kill_broker(broker: EmbeddedBroker, down_seconds: float) -> Callable[[Stage], None]:
+    """SIGKILL the only broker and start it again after a while."""
+
+    def strike(stage: Stage) -> None:
+        while stage.faults.done < stage.faults.planned:
+            time.sleep(stage.random.uniform(2.0, 4.0))
+            broker.kill()
+            time.sleep(down_seconds)
+            alive = all(map(stage.engine.alive, stage.engine.workers))
+            if not alive:
+                stage.faults.notes.append("a worker ended while the broker was away")
+            broker.start()
+            stage.faults.count()
+            _await_decisions(stage)
+
+    return strike
+
+
+def _await_decisions(stage: Stage, seconds: float = 90.0) -> None:
+    """Wait for new committed decisions after a heal, or note that none came."""
+    before, deadline = stage.monitor.decisions, time.monotonic() + seconds
+    while stage.monitor.decisions == before:
+        if time.monotonic() > deadline:
+            stage.faults.notes.append(f"no new decision within {seconds:.0f} s of a heal")
+            return
+        time.sleep(0.1)
+
+
+def partial_outage(cluster: Cluster, *, rolling: bool) -> Callable[[Stage], None]:
+    """One broker of three at a time: killed for five seconds, or restarted in turn."""
+
+    def strike(stage: Stage) -> None:
+        while stage.faults.done < stage.faults.planned:
+            node = cluster.nodes[stage.faults.done % len(cluster.nodes)]
+            time.sleep(stage.random.uniform(1.0, 2.0))
+            at = time.monotonic()
+            if rolling:
+                node.stop()
+            else:
+                node.kill()
+                time.sleep(5.0)
+            node.start()
+            cluster.await_whole(node)
+            cluster.await_in_sync()
+            # Two brokers go on deciding: recovery is counted from the blow, not from the heal.
+            stage.faults.count(at)
+            _await_decisions(stage)
+
+    return strike
+
+
+def fill_disk(folder: Path) -> Callable[[Stage], None]:
+    """Fill the small disk under the broker's log, keep it full, and give the room back."""
+
+    def strike(stage: Stage) -> None:
+        while stage.faults.done < stage.faults.planned:
+            time.sleep(2.0)
+            ballast = folder / "ballast"
+            with ballast.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(BALLAST_STEP))
+                except OSError:
+                    stage.faults.notes.append("disk full")
+            time.sleep(12.0)
+            ballast.unlink()
+            stage.faults.count()
+            time.sleep(1.0)
+
+    return strike
+
+
+def jump_clocks(stage: Stage) -> None:
+    """An hour forward, an hour back, and home, in the middle of transactions."""
+    path = Path(stage.engine.extra["CHAOS_CLOCK"])
+    while stage.faults.done < stage.faults.planned:
+        time.sleep(stage.random.uniform(0.3, 1.5))
+        path.write_text(str(stage.random.choice((-3_600_000, 0, 3_600_000))))
+        stage.faults.count()
+    path.write_text("0")
+
+
+def mount_small_disk(folder: Path, megabytes: int) -> bool:
+    """A tmpfs of its own; False where this user may not mount one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.which("mount") is None:
+        return False
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def unmount(folder: Path) -> None:
+    """Give the small disk up."""
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)

@@ -1,0 +1,165 @@
+"""Every scenario by name: its sizes in full and in short, its broker, its nemesis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from chaos import nemesis
+from chaos.cluster import Cluster
+from chaos.crashes import play_crashes
+from chaos.stage import Plan, Result, Say, play
+from chaos.workload import Shape, Workload
+
+from stream.broker import EmbeddedBroker
+from stream.ops import topics
+
+HOUR_MS = 3_600_000
+
+
+class Size(NamedTuple):
+    """How big: applications, faults, and about how many seconds the faults take."""
+
+    applications: int
+    faults: int
+    seconds: float
+
+
+class Setting(NamedTuple):
+    """What a scenario is played with."""
+
+    size: Size
+    seed: int
+    folder: Path
+    say: Say
+
+    def workload(self, *, age_ms: int = 0, **shape: float) -> Workload:
+        """W at this size; whitelist updates are six for every ten applications."""
+        count = self.size.applications
+        given = {"whitelist_updates": count * 6 // 10, **shape}
+        return Workload(Shape(count, self.seed, **given), age_ms=age_ms)  # type: ignore[arg-type]
+
+
+class SkippedError(Exception):
+    """Says why this machine cannot play the scenario."""
+
+
+class Scenario(NamedTuple):
+    """One row of the closing table."""
+
+    full: Size
+    short: Size
+    run: Callable[[str, Setting], Result]
+
+
+def _on_one_broker(name: str, at: Setting, plan: Callable[[EmbeddedBroker], Plan]) -> Result:
+    with EmbeddedBroker(at.folder / "broker") as broker:
+        topics.apply(broker.bootstrap, partitions=6, replication=1)
+        return play(plan(broker), broker.bootstrap, at.folder, at.say, at.seed)
+
+
+def _kill(name: str, at: Setting) -> Result:
+    size = at.size
+    plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.kill_workers)
+    return _on_one_broker(name, at, lambda _: plan)
+
+
+def _zombies(name: str, at: Setting) -> Result:
+    size, workers = at.size, min(5, at.size.faults + 1)
+    plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.zombies, max(2, workers))
+    return _on_one_broker(name, at, lambda _: plan)
+
+
+def _join(name: str, at: Setting) -> Result:
+    size = at.size
+    plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.join_and_leave)
+    return _on_one_broker(name, at, lambda _: plan)
+
+
+def _broker(down_seconds: float) -> Callable[[str, Setting], Result]:
+    def run(name: str, at: Setting) -> Result:
+        size, workload = at.size, at.workload()
+        down = down_seconds if size.faults > 1 or down_seconds > 10 else 1.0
+
+        def plan(broker: EmbeddedBroker) -> Plan:
+            strike = nemesis.kill_broker(broker, down)
+            return Plan(name, workload, size.faults, size.seconds, strike)
+
+        return _on_one_broker(name, at, plan)
+
+    return run
+
+
+def _storm(name: str, at: Setting) -> Result:
+    size, workload = at.size, at.workload(copies=20, repeats=0.0)
+    plan = Plan(name, workload, size.faults, size.seconds, nemesis.kill_workers)
+    return _on_one_broker(name, at, lambda _: plan)
+
+
+def _backlog(name: str, at: Setting) -> Result:
+    workload = at.workload(per_person=20, whitelist_updates=0)
+    plan = Plan(name, workload, 1, 1.0, nemesis.nothing, preload=True, batch_records=500)
+    return _on_one_broker(name, at, lambda _: plan)
+
+
+def _clock(name: str, at: Setting) -> Result:
+    size, path = at.size, at.folder / "clock"
+    at.folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("0")
+    # Two hours old, so that an hour back does not put an application into the future.
+    workload = at.workload(age_ms=2 * HOUR_MS)
+    plan = Plan(name, workload, size.faults, size.seconds, nemesis.jump_clocks,
+                module="chaos.skewed_worker", extra=skewed(path))  # fmt: skip
+    return _on_one_broker(name, at, lambda _: plan)
+
+
+def skewed(path: Path) -> dict[str, str]:
+    """Environment of a worker whose clock is put off by the file."""
+    return {"CHAOS_CLOCK": str(path), "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def _disk(name: str, at: Setting) -> Result:
+    size, disk = at.size, at.folder / "broker" / "data"
+    if not nemesis.mount_small_disk(disk, 400):
+        raise SkippedError("a tmpfs cannot be mounted here: needs root or CAP_SYS_ADMIN")
+    try:
+        plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.fill_disk(disk))
+        return _on_one_broker(name, at, lambda _: plan)
+    finally:
+        nemesis.unmount(disk)
+
+
+def _three(*, rolling: bool) -> Callable[[str, Setting], Result]:
+    def run(name: str, at: Setting) -> Result:
+        size = at.size
+        with Cluster(at.folder / "brokers") as cluster:
+            topics.apply(cluster.bootstrap, partitions=6, replication=3)
+            cluster.await_in_sync()
+            strike = nemesis.partial_outage(cluster, rolling=rolling)
+            plan = Plan(name, at.workload(), size.faults, size.seconds, strike)
+            return play(plan, cluster.bootstrap, at.folder, at.say, at.seed)
+
+    return run
+
+
+def _crashes(name: str, at: Setting) -> Result:
+    with EmbeddedBroker(at.folder / "broker") as broker:
+        topics.apply(broker.bootstrap, partitions=6, replication=1)
+        return play_crashes(name, broker.bootstrap, at.folder, at.say, at.seed, at.size.faults)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "kill100": Scenario(Size(100_000, 100, 240), Size(2_000, 6, 14), _kill),
+    "crashpoints": Scenario(Size(8_400, 84, 600), Size(400, 4, 20), _crashes),
+    "zombies": Scenario(Size(60_000, 50, 240), Size(2_000, 1, 14), _zombies),
+    "joins": Scenario(Size(60_000, 50, 180), Size(2_000, 3, 10), _join),
+    "broker_kill": Scenario(Size(40_000, 10, 150), Size(2_000, 1, 8), _broker(3.0)),
+    "outage70": Scenario(Size(20_000, 1, 80), Size(2_000, 1, 80), _broker(70.0)),
+    "storm": Scenario(Size(10_000, 20, 60), Size(300, 2, 8), _storm),
+    "backlog": Scenario(Size(1_000_000, 1, 1), Size(20_000, 1, 1), _backlog),
+    "three_brokers": Scenario(Size(40_000, 9, 150), Size(2_000, 1, 15), _three(rolling=False)),
+    "rolling": Scenario(Size(40_000, 6, 100), Size(2_000, 3, 40), _three(rolling=True)),
+    "disk_full": Scenario(Size(20_000, 3, 60), Size(2_000, 1, 20), _disk),
+    "clock_jumps": Scenario(Size(40_000, 40, 45), Size(2_000, 8, 8), _clock),
+}
