@@ -19,6 +19,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
+from stream.codec.decision_v1 import DEAD_LETTER_AUDITED
 from stream.config import load_settings
 from stream.domain.instant import from_ms, to_ms
 from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, FUNNEL, OUTCOMES
@@ -84,6 +85,10 @@ def row_of(stream: Stream, value: dict[str, Any], headers: dict[str, str]) -> Ro
         more = f"{headers.get('x-error-field', '')}: {headers.get('x-error-detail', '')}"
         reason = headers.get("x-error-reason", "")
         return Row(headers.get("ce_time", ""), reason, "", "", "", origin, more)
+    if stream is Stream.AUDIT and headers.get("ce_type") == DEAD_LETTER_AUDITED:
+        origin = f"{value.get('source_partition')}/{value.get('source_offset')}"
+        more = f"{value.get('field', '')}, {value.get('size_bytes', '')} bytes"
+        return Row(headers.get("ce_time", ""), str(value.get("reason")), "", "", "", origin, more)
     if stream is Stream.AUDIT:
         decision = value.get("decision", {})
         row = row_of(Stream.DECISIONS, decision, headers)
