@@ -1,0 +1,23 @@
+"""Chaos in short: a few scenarios of `make chaos`, on real processes and a real Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chaos.scenarios import SCENARIOS, Setting
+
+pytestmark = pytest.mark.broker
+SEED = 7
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", ["kill100", "crashpoints", "storm", "broker_kill"])
+def test_nothing_is_lost_doubled_or_mismatched(name: str, tmp_path: Path) -> None:
+    """Whatever is done to workers or broker, every record is answered exactly once."""
+    chosen = SCENARIOS[name]
+    result = chosen.run(name, Setting(chosen.short, SEED, tmp_path, lambda _: None))
+    assert result.verdict.findings == []
+    assert result.notes == []
+    assert result.verdict.applications > 0
+    assert result.faults >= chosen.short.faults
