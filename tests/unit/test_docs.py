@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ DOCUMENTS = sorted(
     ]
 )
 PLACES = ("bench", "deploy", "docs", "models", "schemas", "stream", "tests")
-VERBS = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+VERBS = set(COMMANDS)
+TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SUFFIXES = ("", "_total", "_bucket", "_sum", "_count")
 
 
@@ -112,3 +115,39 @@ def test_the_readmes_application_gets_the_readmes_decision() -> None:
     batch = pipeline.run([record], {0: Draft(Ledger())}, under(views, now_ms))
     assert shown(asked, json.loads(value))
     assert shown(answered, msgspec.to_builtins(batch.decisions[0]))
+
+
+def runs(command: str) -> bool:
+    """Whether it is a target of make, a verb with its sub-verb, or a file of tests."""
+    first, *rest = command.split()
+    if first == "make":
+        return rest[0] in TARGETS
+    if first != "tenminute":
+        return (ROOT / first).is_file() and not rest
+    under = getattr(COMMANDS.get(rest[0]), "commands", None)
+    return rest[0] in VERBS and (under is None or rest[1] in under)
+
+
+def test_every_guarantee_names_what_shows_it() -> None:
+    """Each promise has at least one command, and every command is there to be run."""
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    tables = re.findall(
+        r"^\| promise \| shown by \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE
+    )
+    rows = [line.strip("| ").rsplit(" | ", 1) for line in "".join(tables).splitlines()]
+    shown_by = {promise: re.findall(r"`([^`]+)`", cell) for promise, cell in rows}
+    yours = re.findall(r"^Your side: (.*)", text, re.MULTILINE)
+    commands = [*chain(*shown_by.values()), *re.findall(r"`([^`]+)`", " ".join(yours))]
+    assert len(tables) == 5
+    assert [promise for promise, found in shown_by.items() if not found] == []
+    assert [command for command in commands if not runs(command)] == []
+
+
+def test_what_an_error_sends_to_is_in_the_runbook() -> None:
+    """An error that names a part of the runbook names one that is there."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "stream").rglob("*.py")]
+    named = set(re.findall(r"see the runbook, '([^']+)'", "\n".join(sources)))
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    headings = {name.lower() for name in re.findall(r"^### (.+)$", runbook, re.MULTILINE)}
+    assert named
+    assert named <= headings
