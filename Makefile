@@ -1,6 +1,6 @@
 # One command each; `make` alone lists them. ARGS is handed on: make run ARGS="--rate max"
 .DEFAULT_GOAL := help
-.PHONY: help run test check broker fuzz clean
+.PHONY: help run test check broker chaos fuzz faults simulate clean
 ARGS ?=
 
 help: ## list the targets
@@ -23,6 +23,15 @@ broker: ## a real Kafka on 127.0.0.1:9092 until Ctrl-C; ARGS="FOLDER PORT"
 
 fuzz: ## ten minutes of coverage-guided fuzzing of all that a record's bytes reach; MINUTES=1
 	@sh deploy/setup.sh test && exec .venv/bin/python tests/fuzz/run.py --minutes $(or $(MINUTES),10)
+
+simulate: ## ten thousand runs of the loop against a broker that fails, each replayable; SEEDS=500, SEED=7
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+
+faults: ## lost, late and false answers of Kafka at every step of a transaction, some half an hour
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m faults $(ARGS)
+
+chaos: ## kill, stop and starve the engine and its brokers, and count what it cost; SCENARIO=kill100, SCALE=full, SEED=7
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m chaos $(foreach s,$(SCENARIO),--scenario $(s)) --scale $(or $(SCALE),short) --seed $(or $(SEED),0) --keep $(ARGS)
 
 clean: ## remove the virtual environment, caches and the demo's state
 	rm -rf .venv .tenminute .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist
