@@ -31,7 +31,7 @@ faults: ## lost, late and false answers of Kafka at every step of a transaction,
 	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m faults $(ARGS)
 
 chaos: ## kill, stop and starve the engine and its brokers, and count what it cost; SCENARIO=kill100, SCALE=full, SEED=7
-	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m chaos $(foreach s,$(SCENARIO),--scenario $(s)) --scale $(or $(SCALE),short) --seed $(or $(SEED),0) --keep $(ARGS)
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m chaos $(foreach s,$(SCENARIO),--scenario $(s)) --scale $(or $(SCALE),short) --seed $(or $(SEED),0) $(if $(filter full,$(SCALE)),--keep) $(ARGS)
 
 clean: ## remove the virtual environment, caches and the demo's state
 	rm -rf .venv .tenminute .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist
