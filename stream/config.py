@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +26,28 @@ def _shipped(folder: str) -> Path:
     """A folder of the checkout, or of the installed package where there is no checkout."""
     checkout = _PACKAGE.parent / folder
     return checkout if checkout.is_dir() else _PACKAGE / "_data" / folder
+
+
+_EXACTLY_ONCE = "exactly one decision rests on it"
+OWNED_BY_ENGINE = {
+    "bootstrap.servers": "set `bootstrap`",
+    "group.id": "set `group_id`",
+    "group.instance.id": "set `instance`; a worker's place in the group and its producers' ids go "
+    "together",
+    "transactional.id": "set `instance`; two producers of one id fence each other",
+    "auto.offset.reset": "an engine never guesses where to read on",
+    "enable.auto.commit": "offsets are committed with the decisions only",
+    "auto.commit.enable": "offsets are committed with the decisions only",
+    "enable.auto.offset.store": "offsets are committed with the decisions only",
+    "isolation.level": "what an aborted transaction wrote is not there",
+    "partitioner": "a person has one partition, by murmur2 as every channel computes it",
+    "enable.idempotence": _EXACTLY_ONCE,
+    "acks": _EXACTLY_ONCE,
+    "request.required.acks": _EXACTLY_ONCE,
+    "max.in.flight": _EXACTLY_ONCE,
+    "max.in.flight.requests.per.connection": _EXACTLY_ONCE,
+}
+"""Client settings that are no one's to set, each with the reason; aliases included."""
 
 
 class Settings(BaseSettings):
@@ -58,6 +80,14 @@ class Settings(BaseSettings):
         default_factory=list, description="keys before the present one, to read older dead letters"
     )
     kafka: dict[str, str] = Field(default_factory=dict, description="further client settings")
+
+    @field_validator("kafka")
+    @classmethod
+    def _leave_the_engines_own(cls, kafka: dict[str, str]) -> dict[str, str]:
+        owned = [f"{key} ({OWNED_BY_ENGINE[key]})" for key in kafka if key in OWNED_BY_ENGINE]
+        if owned:
+            raise ValueError(f"take out {', '.join(owned)}")
+        return kafka
 
     @property
     def store_dir(self) -> Path:

@@ -262,7 +262,10 @@ def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) ->
     referred = draft.referral(answer.application_id)
     if draft.review_of(answer.application_id) is not None:
         raise PoisonError("conflict", "review_id", "already answered by another review")
-    if referred is None or referred.decision_id != answer.decision_id:
+    if referred is None or (referred.decision_id, referred.applicant_token) != (
+        answer.decision_id,
+        answer.applicant_token,
+    ):
         raise PoisonError("invalid", "decision_id", "no open referral in the ledger's window")
     return ReviewCase(
         answer=answer,

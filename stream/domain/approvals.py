@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+
 from msgspec import Struct, field
 
 
@@ -12,8 +14,8 @@ class Approvals(Struct):
     total_fen: int = 0
 
     def add(self, at_ms: int, amount_fen: int) -> None:
-        """Take in one approval."""
-        self.approvals.append((at_ms, amount_fen))
+        """Take in one approval, in its place should a clock have been set back."""
+        insort(self.approvals, (at_ms, amount_fen))
         self.total_fen += amount_fen
 
     def since(self, since_ms: int) -> tuple[int, int]:

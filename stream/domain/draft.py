@@ -15,13 +15,14 @@ from stream.domain.ledger import Ledger, Referred
 class Draft:
     """Facts not yet committed; the same questions as a ledger's, this batch included."""
 
-    __slots__ = ("_base", "_facts", "_own", "_reserved", "chain")
+    __slots__ = ("_base", "_facts", "_freed", "_own", "_reserved", "chain")
 
     def __init__(self, base: Ledger | Draft) -> None:
         """Lay an empty sheet over `base`."""
         self._base = base
         self._facts: list[Decision | ApplicationEvent] = []
         self._own = Ledger()
+        self._freed: dict[str, set[str]] = {}
         self._reserved: dict[str, str] = {}
         self.chain: ChainHead = base.chain
 
@@ -43,8 +44,10 @@ class Draft:
         self._facts.append(fact)
         if isinstance(fact, ApplicationEvent) and fact.application_id is not None:
             self._take_release(fact, fact.application_id)
-        else:
-            self._own.take(fact)
+            return
+        if isinstance(fact, Decision) and self._base.cancelled(fact.application_id):
+            self._own.released.add(fact.application_id)
+        self._own.take(fact)
 
     def content_of(self, application_id: str) -> str | None:
         """As `Ledger.content_of`."""
@@ -66,8 +69,11 @@ class Draft:
 
     def exposure_fen(self, applicant_token: str) -> int:
         """As `Ledger.exposure_fen`."""
+        # What is released here is asked below each time: the ledger may have forgotten it.
+        below = map(self._base.promise_of, self._freed.get(applicant_token, ()))
+        freed_fen = sum(promise[1] for promise in below if promise is not None)
         own_fen = self._own.exposure_fen(applicant_token)
-        return own_fen + self._base.exposure_fen(applicant_token)
+        return own_fen + self._base.exposure_fen(applicant_token) - freed_fen
 
     def cancelled(self, application_id: str) -> bool:
         """As `Ledger.cancelled`."""
@@ -98,10 +104,8 @@ class Draft:
         ledger.chain = self.chain
 
     def _take_release(self, event: ApplicationEvent, application_id: str) -> None:
-        """A release below this sheet lessens the exposure seen through it."""
-        below = None if self.cancelled(application_id) else self._base.promise_of(application_id)
+        """A release of what is promised below lessens the exposure seen through this sheet."""
+        below = self._base.promise_of(application_id)
         self._own.take(event)
         if below is not None and self._own.cancelled(application_id):
-            token, amount_fen = below
-            left_fen = self._own.exposures_fen.get(token, 0) - amount_fen
-            self._own.exposures_fen[token] = left_fen
+            self._freed.setdefault(below[0], set()).add(application_id)

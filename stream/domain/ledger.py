@@ -156,14 +156,15 @@ class Ledger(Struct):
     def _take_decision(self, decision: Decision) -> None:
         application_id, at_ms = decision.application_id, to_ms(decision.decided_at)
         review = decision.review
-        if review is None and application_id not in self.answered:
+        if review is None and not self._has_first(application_id):
             if decision.outcome is Outcome.REFER:
                 self.referrals[application_id] = Referred.of(decision)
         elif review is not None and application_id not in self.reviewed:
             self.reviewed[application_id] = review.review_id
         else:
             return
-        hour = at_ms // HOUR_MS
+        # By the later of both: ours may have been set back when it was decided.
+        hour = max(at_ms, to_ms(decision.submitted_at)) // HOUR_MS
         _, latest = self.answered.get(application_id, ("", hour))
         self.answered[application_id] = (decision.application_sha256, max(hour, latest))
         self.decided_by_hour.setdefault(hour, []).append(application_id)
@@ -172,6 +173,12 @@ class Ledger(Struct):
             self._promise(decision)
             window = self.approved.setdefault(decision.segment.value, Approvals())
             window.add(at_ms, decision.approved_amount_fen)
+
+    def _has_first(self, application_id: str) -> bool:
+        """Whether the first stage is held; a second stage alone has an id answered as well."""
+        if application_id in self.referrals:
+            return True
+        return application_id in self.answered and application_id not in self.reviewed
 
     def _promise(self, decision: Decision) -> None:
         token, amount_fen = decision.applicant_token, decision.approved_amount_fen

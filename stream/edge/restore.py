@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
+import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.codec.decision_v1 import decode_decision
 from stream.codec.event_v1 import decode_event
 from stream.codec.keys import partition_of
 from stream.config import Settings
+from stream.domain.decision import Decision
 from stream.domain.ledger import Ledger
 from stream.domain.topics import DECISIONS, EVENTS
 from stream.edge.chain_tail import last_heads
@@ -29,8 +32,8 @@ from stream.edge.clients import consumer
 from stream.edge.inbox import record_of
 from stream.edge.snapshots import Snapshots
 from stream.errors import BrokerError, PoisonError
-from stream.limits import LEDGER_WINDOW_MS, RESTORE_SECONDS_MAX
-from stream.ports import Clock, Place, Positions
+from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS, RESTORE_SECONDS_MAX
+from stream.ports import Clock, Place, Positions, Record
 
 _CALL_SECONDS = 15.0
 _READ_RECORDS = 10_000
@@ -84,7 +87,8 @@ class KafkaLedgers:
 
     def _found_starts(self, reader: Consumer, starts: Mapping[Place, int]) -> dict[Place, int]:
         """Snapshot offsets as they are; for the others, where the window begins."""
-        since_ms = self._clock.now_ms() - LEDGER_WINDOW_MS
+        # What was submitted at the edge may have been decided before it, by another clock.
+        since_ms = self._clock.now_ms() - LEDGER_WINDOW_MS - CLOCK_SKEW_MS_MAX
         asked = [TopicPartition(*place, since_ms) for place, at in starts.items() if at < 0]
         found = {place: at for place, at in starts.items() if at >= 0}
         for answer in reader.offsets_for_times(asked, timeout=_CALL_SECONDS) if asked else ():
@@ -107,12 +111,21 @@ class KafkaLedgers:
             record = record_of(message)
             if place.topic == DECISIONS:
                 keys.look(record.key, place.partition)
-                ledgers[place.partition].take(decode_decision(record.value or b""))
-                continue
-            try:
-                ledgers[place.partition].take(decode_event(record))
-            except PoisonError:  # a dead letter when it was first read, and still one
-                continue
+                ledgers[place.partition].take(_decision_of(record))
+            elif keys.at_home(record.key, place.partition):
+                with suppress(PoisonError):  # a dead letter when it was first read, and still one
+                    ledgers[place.partition].take(decode_event(record))
+
+
+def _decision_of(record: Record) -> Decision:
+    """The decision; BrokerError where somebody else has written to the topic."""
+    try:
+        return decode_decision(record.value or b"")
+    except msgspec.DecodeError:
+        raise BrokerError(
+            f"{record.topic}/{record.partition}/{record.offset} is no decision",
+            fix="written by another program? only engines may write there",
+        ) from None
 
 
 class _KeyCheck:
@@ -122,13 +135,17 @@ class _KeyCheck:
         self._partitions = partitions
         self._looked: dict[int, int] = {}
 
+    def at_home(self, key: bytes | None, partition: int) -> bool:
+        """Whether this is the key's partition; a record elsewhere was sent on when first read."""
+        return key is None or partition_of(key, self._partitions) == partition
+
     def look(self, key: bytes | None, partition: int) -> None:
         """BrokerError when a decision's key belongs to another partition."""
         looked = self._looked.get(partition, 0)
         if looked >= _CHECKED or key is None:
             return
         self._looked[partition] = looked + 1
-        if partition_of(key, self._partitions) != partition:
+        if not self.at_home(key, partition):
             raise BrokerError(
                 f"{DECISIONS}/{partition} holds keys of another partition count than "
                 f"{self._partitions}",
@@ -136,19 +153,8 @@ class _KeyCheck:
             )
 
 
-def uncommitted_end(settings: Settings, place: Place) -> int:
-    """End of a partition, records of open transactions included."""
-    ender = consumer(
-        settings, f"{settings.group_id}-restore", **{"isolation.level": "read_uncommitted"}
-    )
-    try:
-        return end_of(ender, place)
-    finally:
-        ender.close()
-
-
 def end_of(ender: Consumer, place: Place) -> int:
-    """The same, asked of a client that reads uncommitted records."""
+    """End of a partition, asked of a client that reads records of open transactions too."""
     try:
         _, end = ender.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
     except KafkaException as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,8 @@ class Snapshots:
             fresh.replace(path)
         except OSError as error:
             self._log.warning("snapshot_not_kept", partition=partition, error=error.strerror)
-            fresh.unlink(missing_ok=True)
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
 
     def load(self, partition: int) -> tuple[Ledger, dict[Place, int]] | None:
         """The last one kept, or None when there is none that is whole and of this group."""

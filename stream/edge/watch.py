@@ -12,6 +12,7 @@ from stream.batch import Batch
 from stream.domain.ledger import Ledger
 from stream.domain.topics import DECISIONS, EVENTS
 from stream.edge.controls import Controls
+from stream.edge.settled import Settled
 from stream.edge.snapshots import Snapshots
 from stream.errors import BrokerError, Remedy, TenMinuteError, TransactionError
 from stream.obs.health import HealthFile
@@ -32,8 +33,8 @@ _BACKLOG_SECONDS = 2.0
 class Ties(NamedTuple):
     """What a watcher asks of others."""
 
-    end_of: Callable[[Place], int]
-    """End of a partition, records of open transactions included; BrokerError when unknown."""
+    settled: Callable[[Sequence[int]], Settled]
+    """What is settled of these partitions; BrokerError when unknown."""
     backlog: Callable[[], int]
     """Records of the inputs not yet read."""
 
@@ -105,15 +106,21 @@ class EngineWatcher:
         self._log.info("assigned", partitions=sorted(ledgers), ledger_ids=_ids(ledgers))
 
     def quiet(self, ledgers: Mapping[int, Ledger], positions: Positions) -> None:
-        """Keep a snapshot of each; what it lacks lies behind the ends asked for here."""
+        """Keep a snapshot of each whose offsets are still ours; the rest lies behind its end."""
+        if not ledgers:
+            return
+        try:
+            settled = self._ties.settled(list(ledgers))
+        except BrokerError as error:
+            self._log.warning("snapshots_not_kept", problem=str(error))
+            return
         for partition, ledger in ledgers.items():
+            if not settled.is_ours(partition, positions):
+                self._log.warning("snapshot_not_kept", partition=partition, problem="not ours")
+                continue
             decisions, events = Place(DECISIONS, partition), Place(EVENTS, partition)
-            try:
-                covered = {decisions: self._ties.end_of(decisions), events: positions[events]}
-            except BrokerError as error:
-                self._log.warning("snapshot_not_kept", partition=partition, problem=str(error))
-            else:
-                self._snapshots.keep(partition, ledger, covered)
+            covered = {decisions: settled.ends[decisions], events: positions[events]}
+            self._snapshots.keep(partition, ledger, covered)
 
     def dropped(self, left: Mapping[int, Ledger]) -> None:
         """Partitions are another's now."""

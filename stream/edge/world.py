@@ -22,7 +22,8 @@ from stream.edge.inbox import CALL_SECONDS, KafkaInbox
 from stream.edge.lane import ThreadLane
 from stream.edge.lmdb_store import StoreReader
 from stream.edge.outlet import KafkaOutlets
-from stream.edge.restore import KafkaLedgers, uncommitted_end
+from stream.edge.restore import KafkaLedgers
+from stream.edge.settled import ask_settled
 from stream.edge.snapshots import Snapshots
 from stream.edge.watch import EngineWatcher, Ties
 from stream.errors import BrokerError
@@ -83,7 +84,7 @@ def open_world(
         local.log,
         snapshots,
         controls,
-        Ties(lambda place: uncommitted_end(settings, place), inbox.backlog),
+        Ties(lambda partitions: ask_settled(settings, partitions), inbox.backlog),
     )
 
     def switches() -> Switches:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from stream.config import Settings, as_environment, load_settings
+from stream.config import OWNED_BY_ENGINE, Settings, as_environment, load_settings
 from stream.errors import ConfigError, Exit
 from stream.policy.load import load_policy
 
@@ -118,3 +119,15 @@ def test_a_child_process_gets_exactly_these_settings(
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert settings.model_dump() == load_settings().model_dump()
+
+
+@pytest.mark.parametrize("key", sorted(OWNED_BY_ENGINE))
+def test_a_client_setting_the_engine_owns_is_refused_with_its_reason(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What exactly one decision rests on cannot be set beside it, from wherever it comes."""
+    monkeypatch.setenv("TENMINUTE_KAFKA", json.dumps({"linger.ms": "5", key: "1"}))
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert f"kafka: Value error, take out {key} ({OWNED_BY_ENGINE[key]})" in str(caught.value)
+    assert "linger.ms" not in str(caught.value)

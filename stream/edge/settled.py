@@ -1,0 +1,60 @@
+"""What is settled of a worker's partitions, asked of the broker before a snapshot is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from stream.config import Settings
+from stream.domain.topics import DECISIONS, INPUTS
+from stream.edge.clients import consumer
+from stream.errors import BrokerError
+from stream.ports import Place, Positions
+
+CALL_SECONDS = 5.0
+"""Short: a snapshot that is not kept costs the next start some seconds, nothing more."""
+
+
+class Settled(NamedTuple):
+    """Ends below which no transaction is open, and what the group had committed after that."""
+
+    ends: dict[Place, int]
+    committed: dict[Place, int | None]
+
+    def is_ours(self, partition: int, positions: Positions) -> bool:
+        """Whether nobody has gone on from where we stand, so that our ledger holds all to the end.
+
+        A worker that was thawed may not know yet that its partitions are another's. Whoever
+        decides moves the offsets in the same transaction, so offsets that are still ours,
+        asked for after the end, say that every decision below the end is ours or older.
+        """
+        places = [Place(topic, partition) for topic in INPUTS]
+        return all(self.committed[place] in (None, positions[place]) for place in places)
+
+
+def ask_settled(settings: Settings, partitions: Sequence[int]) -> Settled:
+    """Ends of the decisions first, then the committed offsets; BrokerError when unanswered."""
+    # A client of its own: the loop's cannot ask while it leaves the group.
+    asker = consumer(settings, settings.group_id)
+    try:
+        ends = {}
+        for partition in partitions:
+            place = Place(DECISIONS, partition)
+            _, end = asker.get_watermark_offsets(TopicPartition(*place), timeout=CALL_SECONDS)
+            ends[place] = end
+        places = [TopicPartition(topic, p) for topic in INPUTS for p in partitions]
+        committed: dict[Place, int | None] = {}
+        for answer in asker.committed(places, timeout=CALL_SECONDS):
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+            offset = answer.offset if answer.offset >= 0 else None
+            committed[Place(answer.topic, answer.partition)] = offset
+    except KafkaException as error:
+        raise BrokerError(
+            f"no answer about what is settled: {error.args[0].name()}", fix="tenminute doctor"
+        ) from None
+    finally:
+        asker.close()
+    return Settled(ends, committed)
