@@ -21,6 +21,7 @@ from stream.lab.cli import train
 from stream.loop.cli import loop
 from stream.ops.audit_cli import audit_app
 from stream.ops.control_cli import control_app
+from stream.ops.dlq_cli import dlq_app
 from stream.ops.doctor import doctor
 from stream.ops.explain import explain
 from stream.ops.publish import publish
@@ -108,5 +109,6 @@ app.command()(loop)
 app.add_typer(topics_app, name="topics")
 app.add_typer(control_app, name="control")
 app.add_typer(audit_app, name="audit")
+app.add_typer(dlq_app, name="dlq")
 app.add_typer(policy_app, name="policy")
 app.add_typer(conform_app, name="conform")

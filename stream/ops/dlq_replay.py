@@ -1,0 +1,116 @@
+"""Send dead letters again: the original record, to the topic it came from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, Message
+
+from stream.codec.application_v1 import check_envelope, decode_application
+from stream.codec.dead_letter_v1 import (
+    REPLAYED_FROM,
+    DeadLetterError,
+    Original,
+    open_dead_letter,
+)
+from stream.codec.event_v1 import decode_event, decode_review
+from stream.codec.seal import SealError, Sealers
+from stream.config import Settings
+from stream.domain.topics import APPLICATIONS, EVENTS
+from stream.edge.clients import producer
+from stream.errors import BrokerError, PoisonError
+from stream.ops.dlq_read import Found
+from stream.ports import Record
+
+CONFLICT = "conflict"
+FLUSH_SECONDS = 30.0
+
+
+class Plan(NamedTuple):
+    """What becomes of one letter: `original` to be sent, or why it stays; `verdict` if sent."""
+
+    found: Found
+    original: Original | None
+    verdict: str
+
+
+def plan(letters: Sequence[Found], sealers: Sealers, *, conflicts: bool) -> Iterator[Plan]:
+    """Decide for each letter whether it can be sent again, and what the decoder would say now.
+
+    A letter that was itself a replay's is sent no second time by its first place:
+    the newest letter of a record stands for it.
+    """
+    superseded = {found.letter.replayed_from for found in letters}
+    for found in letters:
+        letter = found.letter
+        if found.place in superseded:
+            yield Plan(found, None, "sent again before")
+        elif letter.truncated:
+            yield Plan(found, None, "cut: ask the channel to send it again")
+        elif letter.reason == CONFLICT and not conflicts:
+            yield Plan(found, None, "a conflict: only with --reason conflict")
+        else:
+            yield _opened(found, sealers)
+
+
+def _opened(found: Found, sealers: Sealers) -> Plan:
+    try:
+        original = open_dead_letter(found.letter, sealers)
+    except (SealError, DeadLetterError) as error:
+        return Plan(found, None, str(error))
+    return Plan(found, original, _verdict(found, original))
+
+
+def _verdict(found: Found, original: Original) -> str:
+    """What the decoder says of the record as it stands; a known id is the ledger's to find."""
+    letter, now_ms = found.letter, time.time_ns() // 1_000_000
+    record = Record(
+        letter.topic, letter.partition, letter.offset, original.key, original.value,
+        original.headers, letter.timestamp_ms,
+    )  # fmt: skip
+    try:
+        if letter.topic == APPLICATIONS:
+            application = decode_application(record.value or b"")
+            check_envelope(application, record.key, record.headers)
+        elif letter.topic == EVENTS:
+            decode_event(record)
+        else:
+            decode_review(record, now_ms)
+    except PoisonError as error:
+        return f"again {error.reason} at {error.field}"
+    return "would pass"
+
+
+def send(settings: Settings, plans: Sequence[Plan]) -> Iterator[Plan]:
+    """Publish each original to its topic, keyed as it was; BrokerError when one is not taken."""
+    client, failed = producer(settings), []
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            failed.append(error.name())
+
+    for each in plans:
+        if each.original is None:
+            continue
+        headers: list[tuple[str, str | bytes | None]] = [
+            (name, value) for name, value in each.original.headers if name != REPLAYED_FROM
+        ]
+        headers.append((REPLAYED_FROM, each.found.place.encode()))
+        client.produce(
+            each.found.letter.topic,
+            key=each.original.key,
+            value=each.original.value,
+            headers=headers,
+            on_delivery=delivered,
+        )
+        client.poll(0)
+        yield each
+    left = client.flush(FLUSH_SECONDS)
+    if left or failed:
+        why = failed[0] if failed else "no answer"
+        raise BrokerError(
+            f"{left + len(failed)} records not acknowledged: {why}",
+            fix="send again: what was taken is recognised by its id",
+        )
