@@ -28,6 +28,7 @@ from faults.scenes import (
     Scene,
     cases,
     delay_commits,
+    half_open,
     let_stray,
     lose_answers,
     playing,
@@ -79,6 +80,7 @@ PARTS = (
     Part("F9 Produce stray", 5, strays(Api.PRODUCE)),
     Part("F10 error code told, request not done", len(cases()), told(done=False)),
     Part("F10 error code told, request done", len(cases()), told(done=True)),
+    Part("F20 half-open: 3 s swallowed, never answered", 5, half_open),
     Part("F18 seconds at 200 ± 100 ms of latency", 60, slow_down, COMMIT_SECONDS_MAX),
 )  # fmt: skip
 

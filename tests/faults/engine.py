@@ -54,10 +54,11 @@ class NobodyListed:
 
 
 class Heard(NamedTuple):
-    """What the loop said it did about a failure, and when."""
+    """What the loop did about a failure, and when; the error itself would hold producers."""
 
     at: float
-    error: TenMinuteError
+    remedy: str
+    cause: str
 
 
 class Listening:
@@ -71,12 +72,16 @@ class Listening:
         self.assigned_once = threading.Event()
 
     def failed(self, error: TransactionError) -> None:
-        """Keep it."""
-        self.failures.append(Heard(time.monotonic(), error))
+        """Keep what it asks for."""
+        self.failures.append(Heard(time.monotonic(), str(error.remedy), error.cause))
 
     def still_failing(self, error: TenMinuteError) -> None:
-        """Keep it."""
-        self.retries.append(Heard(time.monotonic(), error))
+        """Keep what it says."""
+        self.retries.append(Heard(time.monotonic(), "again", str(error)))
+
+    def died(self, error: BrokerError) -> None:
+        """Keep what it says."""
+        self.deaths.append(Heard(time.monotonic(), "leave", str(error)))
 
     def committed(self, _batch: object) -> None:
         """Keep the time."""
@@ -118,7 +123,7 @@ class RunningWorker:
             try:
                 self._worker().run()
             except BrokerError as error:  # the process ends, and the supervisor starts another
-                self.heard.deaths.append(Heard(time.monotonic(), error))
+                self.heard.died(error)
             except BaseException as error:  # noqa: BLE001  (handed to the test by __exit__)
                 self.error = error
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import count
 from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import uuid4
@@ -21,7 +23,7 @@ from stream.codec.decision_v1 import decode_audit, decode_decision
 from stream.codec.headers import cloud_event
 from stream.codec.keys import PARTITIONER
 from stream.demo.synthetic import synthetic_cases
-from stream.demo.terms import Run
+from stream.demo.terms import LoanCase, Run
 from stream.domain.chain import GENESIS, head_of, link
 from stream.domain.instant import from_ms
 from stream.domain.topics import APPLICATIONS, AUDIT, DECISIONS
@@ -38,24 +40,27 @@ Ends = dict[tuple[str, int], int]
 class Feed:
     """Applications sent at a steady rate while the context lasts."""
 
-    def __init__(self, bootstrap: str, most: int, rate: float = RATE_PER_SECOND) -> None:
-        """At most `most`, each with an id of its own."""
+    def __init__(self, bootstrap: str, rate: float = RATE_PER_SECOND) -> None:
+        """Each with an id of its own, never seen by this broker before."""
         self.ids: list[str] = []
-        now_ms = time.time_ns() // 1_000_000
-        run = Run(now_ms=now_ms, name=f"f{uuid4().hex[:10]}")
-        self._people = synthetic_cases(run, most)
-        self._rate = rate
+        self._name, self._rate = f"f{uuid4().hex[:10]}", rate
         self._client = Producer({"bootstrap.servers": bootstrap, "partitioner": PARTITIONER})
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="feed", daemon=True)
 
     def _send_all(self) -> None:
         began = time.monotonic()
-        for number, person in enumerate(self._people):
+        for number, person in enumerate(self._people()):
             wait = began + number / self._rate - time.monotonic()
             if self._stop.wait(max(0.0, wait)):
                 return
             self._send(json.decode(json.encode(person.application)))
+
+    def _people(self) -> Iterator[LoanCase]:
+        """Made-up people without an end."""
+        now_ms = time.time_ns() // 1_000_000
+        for hundred in count():
+            yield from synthetic_cases(Run(now_ms=now_ms, name=f"{self._name}{hundred:04}"), 100)
 
     def _send(self, application: dict[str, object]) -> None:
         at = from_ms(time.time_ns() // 1_000_000)

@@ -85,11 +85,15 @@ class FaultProxy:
             raise errors[0]
 
     def blackhole(self, client: str = "") -> None:
-        """From now on nothing passes for clients with this text in their client.id, until clear.
+        """From now on nothing passes for clients with this text in their client.id, until `heal`.
 
         Their connections stay open: a half-open network, without a FIN.
         """
         self._blackholed = client
+
+    def heal(self) -> None:
+        """Let everything pass again; what was swallowed stays unanswered."""
+        self._blackholed = None
 
     def break_all(self) -> None:
         """Break every connection there is now."""

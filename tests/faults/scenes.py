@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -34,9 +35,8 @@ COMMIT_SECONDS = 0.6
 """What a commit may take here; the engine's own eight seconds would only make a run longer."""
 
 BATCH_RECORDS = 10
-PEOPLE_MOST = 60_000
 STRIKE_SECONDS = 60.0
-HEALED_SECONDS = 60.0
+HEALED_SECONDS = 120.0
 BETWEEN_CALLS = 7
 """Calls of an api between two strikes: some recover meanwhile, none is alone for long."""
 
@@ -51,7 +51,7 @@ class Scene(NamedTuple):
     strikes: int
     tally: Tally
     silences: list[float]
-    remedies: dict[str, int]
+    remedies: Mapping[str, int]
     deaths: int
 
 
@@ -60,6 +60,8 @@ class Play(NamedTuple):
 
     stage: Stage
     heard: Listening
+    harmed: list[float]
+    """When harm was done that is no rule's."""
 
     def strike(self, api: Api, action: Action, at: int = 1) -> Rule:
         """Let it happen to the `at`-th call from now, and wait until the engine commits again."""
@@ -92,18 +94,16 @@ def playing(
     since = ends(direct)
     pass_over(direct, group, since)
     with RunningWorker(settings, 0, commit_seconds) as worker:
-        with Feed(direct, PEOPLE_MOST) as feed:
-            play = Play(stage, worker.heard)
+        with Feed(direct) as feed:
+            play = Play(stage, worker.heard, [])
             play.await_commit(0.0)
             yield play
             rules = stage.proxy.rules
         await_committed(direct, group)
         stage.proxy.clear()
-    strikes = sorted(at for rule in rules for at in rule.strikes)
+    strikes = sorted([*play.harmed, *(at for rule in rules for at in rule.strikes)])
     heard = worker.heard
-    remedies: dict[str, int] = {}
-    for failure in heard.failures:
-        remedies[failure.error.remedy] = remedies.get(failure.error.remedy, 0) + 1
+    remedies = Counter(failure.remedy for failure in heard.failures)
     silences = [silence(heard.commits, at) for at in strikes]
     counted = tally(direct, feed.ids, since)
     rows.append(Scene(fault, len(strikes), counted, silences, remedies, len(heard.deaths)))
@@ -153,6 +153,17 @@ def slow_down(play: Play, seconds: float, tick: Progress) -> None:
         time.sleep(1.0)
         tick(1)
     play.stage.proxy.latency_seconds = play.stage.proxy.jitter_seconds = 0.0
+
+
+def half_open(play: Play, count: int, tick: Progress) -> None:
+    """F20: for three seconds nothing passes, and what was asked meanwhile is never answered."""
+    for _ in range(count):
+        play.harmed.append(time.monotonic())
+        play.stage.proxy.blackhole()
+        time.sleep(3.0)
+        play.stage.proxy.heal()
+        play.await_commit(time.monotonic())
+        tick(1)
 
 
 class Case(NamedTuple):
@@ -205,4 +216,4 @@ def _did(heard: Listening, seen: tuple[int, int], case: Case) -> str:
     if case.api is Api.INIT_PRODUCER_ID:
         return "again" if heard.retries[seen[1] :] else "none"
     failures = heard.failures[seen[0] :]
-    return str(failures[0].error.remedy) if failures else "none"
+    return failures[0].remedy if failures else "none"

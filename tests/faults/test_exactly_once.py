@@ -52,10 +52,10 @@ def test_lost_and_late_answers_cost_no_decision_and_double_none(stage: Stage) ->
     rows: list[Scene] = []
     with playing(stage, rows, "mixed") as play:
         lose_answers(play, 1, no_tick)
-        delay_commits(play, 2, no_tick)
+        delay_commits(play, 1, no_tick)
         let_stray(play, Api.END_TXN, 2, no_tick)
     assert rows[0].tally.exact, rows[0]
-    assert rows[0].strikes == 5
+    assert rows[0].strikes == 4
     assert set(rows[0].remedies) == {Remedy.RECREATE}
 
 
