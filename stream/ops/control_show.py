@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stream.domain.control import AckResult, Action, Command, Placed
 from stream.ops.control import Outcome, Seen
-from stream.ops.tail import yuan
+from stream.ops.tail_rows import yuan
 
 
 def rows_of(seen: Seen) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from stream.ops.memo_words import (
     value_of,
     words,
 )
-from stream.ops.tail import short
+from stream.ops.tail_rows import short
 from stream.scoring.features import MISSING
 
 WIDTH_MAX = 100

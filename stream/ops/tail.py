@@ -1,132 +1,50 @@
-"""`tenminute tail TOPIC`: committed records as they come, one aligned line each.
-
-The human form shortens applicant tokens and never shows the bytes of a dead letter,
-which may hold what a person typed.
-"""
+"""`tenminute tail TOPIC`: committed records as they come, one aligned line each."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 from rich.console import Console
-from rich.text import Text
 
-from stream.codec.decision_v1 import DEAD_LETTER_AUDITED
 from stream.config import load_settings
-from stream.domain.instant import from_ms, to_ms
-from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, FUNNEL, OUTCOMES
+from stream.domain.topics import (
+    ACKS,
+    APPLICATIONS,
+    AUDIT,
+    CONTROL,
+    DEAD_LETTERS,
+    DECISIONS,
+    EVENTS,
+    FUNNEL,
+    OUTCOMES,
+    REVIEWS,
+)
 from stream.edge.clients import require_topic
 from stream.errors import BrokerError
 from stream.ops.last_run import reachable
+from stream.ops.tail_rows import Stream, line_of, row_of
 
-TOKEN_SHOWN = 9
 POLL_MS = 500
-
-
-class Stream(StrEnum):
-    """What can be followed."""
-
-    APPLICATIONS = "applications"
-    DECISIONS = "decisions"
-    AUDIT = "audit"
-    DLQ = "dlq"
-    OUTCOMES = "outcomes"
-    FUNNEL = "funnel"
-
 
 TOPICS = {
     Stream.APPLICATIONS: APPLICATIONS,
+    Stream.EVENTS: EVENTS,
     Stream.DECISIONS: DECISIONS,
+    Stream.REVIEWS: REVIEWS,
     Stream.AUDIT: AUDIT,
     Stream.DLQ: DEAD_LETTERS,
+    Stream.CONTROL: CONTROL,
+    Stream.ACKS: ACKS,
     Stream.OUTCOMES: OUTCOMES,
     Stream.FUNNEL: FUNNEL,
 }
-STYLES = {"approve": "green", "refer": "yellow", "disbursed": "green"}
-
-
-class Row(NamedTuple):
-    """What one line shows."""
-
-    at: str
-    what: str
-    channel: str
-    segment: str
-    amount: str
-    who: str
-    more: str
-
-
-def yuan(fen: object) -> str:
-    """Fen as yuan with two decimals, exact; empty when it is no amount."""
-    if not isinstance(fen, int):
-        return ""
-    return f"¥{fen // 100:,}.{fen % 100:02d}"
-
-
-def short(token: object) -> str:
-    """A token cut so far that it finds a record and names nobody."""
-    text = str(token or "")
-    return text[:TOKEN_SHOWN] + "…" if len(text) > TOKEN_SHOWN else text
-
-
-def row_of(stream: Stream, value: dict[str, Any], headers: dict[str, str]) -> Row:
-    """The line of one record; what a record lacks stays empty."""
-    if stream is Stream.DLQ:
-        origin = f"{headers.get('x-origin-partition')}/{headers.get('x-origin-offset')}"
-        more = f"{headers.get('x-error-field', '')}: {headers.get('x-error-detail', '')}"
-        reason = headers.get("x-error-reason", "")
-        return Row(headers.get("ce_time", ""), reason, "", "", "", origin, more)
-    if stream is Stream.AUDIT and headers.get("ce_type") == DEAD_LETTER_AUDITED:
-        origin = f"{value.get('source_partition')}/{value.get('source_offset')}"
-        more = f"{value.get('field', '')}, {value.get('size_bytes', '')} bytes"
-        return Row(headers.get("ce_time", ""), str(value.get("reason")), "", "", "", origin, more)
-    if stream is Stream.AUDIT:
-        decision = value.get("decision", {})
-        row = row_of(Stream.DECISIONS, decision, headers)
-        return row._replace(more=f"{len(value.get('rules', ()))} rules · {row.more}")
-    channel, segment = str(value.get("channel", "")), str(value.get("segment", ""))
-    if stream is Stream.FUNNEL:
-        names = ("submitted", "decided", "approved", "paid", "paid_within_ten_minutes")
-        more = " → ".join(f"{value.get(f'{name}_count', 0):,}" for name in names)
-        at, where = headers.get("ce_time", ""), f"partition {value.get('partition', '')}"
-        return Row(at, "funnel", channel, segment, "", where, more)
-    kept = {
-        Stream.APPLICATIONS: ("submitted_at", "application", "requested_amount_fen"),
-        Stream.DECISIONS: ("decided_at", str(value.get("outcome", "")), "approved_amount_fen"),
-        Stream.OUTCOMES: ("occurred_at", str(value.get("event", "")), "amount_fen"),
-    }
-    at, what, amount = kept[stream]
-    if value.get("outcome") == "refer":
-        amount = "requested_amount_fen"
-    reasons = value.get("reasons") or [{}]
-    more = f"{value.get('application_id', '')}  {reasons[0].get('text_en', '')}".rstrip()
-    who = short(value.get("applicant_token"))
-    return Row(str(value.get(at, "")), what, channel, segment, yuan(value.get(amount)), who, more)
-
-
-def utc(instant: str) -> str:
-    """An instant in UTC, of one width whatever its zone; the text itself when it is none."""
-    try:
-        return from_ms(to_ms(instant))
-    except ValueError:
-        return instant[:24]
-
-
-def line_of(row: Row) -> Text:
-    """One aligned line."""
-    text = Text(f"{utc(row.at):<24}  ", no_wrap=True, overflow="ellipsis")
-    text.append(f"{row.what:<12}", style=STYLES.get(row.what, "cyan"))
-    text.append(f"{row.channel:<17}{row.segment:<9}{row.amount:>18}  {row.who:<12}  {row.more}")
-    return text
 
 
 def json_of(stream: Stream, record: Any) -> str:  # noqa: ANN401

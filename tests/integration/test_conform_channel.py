@@ -20,8 +20,10 @@ from stream.conform.verdict import Finding, exit_of
 from stream.domain.topics import APPLICATIONS
 from stream.errors import Exit
 from stream.ops.publish import send
+from stream.ops.publish_kinds import SHEETS, Kind
 
 pytestmark = pytest.mark.broker
+SHEET = SHEETS[Kind.APPLICATIONS]
 COUNT = 20
 
 
@@ -54,7 +56,7 @@ def test_our_own_publisher_keeps_every_rule(settings: Settings, tmp_path: Path) 
     """What `tenminute publish` sends passes, and the broker knows it as idempotent."""
     file = tmp_path / "applications.jsonl"
     file.write_text("".join(json.dumps(each) + "\n" for each in documents()))
-    found = judged(settings, APPLICATIONS, lambda: send(file, settings, COUNT, show=False))
+    found = judged(settings, APPLICATIONS, lambda: send(file, settings, COUNT, SHEET, show=False))
     assert broken(found) == set()
     assert found["arrived"].detail == "20 of 20"
     assert found["producer"].detail.startswith("yes")

@@ -25,7 +25,7 @@ from stream.codec.signatures import key_id, new_private_key, public_pem
 from stream.domain.chain import GENESIS, ChainHead, chain_headers, link
 from stream.domain.topics import AUDIT, CHECKPOINTS
 from stream.ops.audit_read import FileSource, Kept, line_of
-from stream.ops.tail import Stream, row_of
+from stream.ops.tail_rows import Stream, row_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "audit.md"
 PRIVATE = new_private_key()

@@ -11,7 +11,8 @@ from stream.broker.place import free_port
 from stream.edge.clients import require_topic
 from stream.errors import BrokerError, Exit
 from stream.ops.publish import publish
-from stream.ops.tail import Stream, tail
+from stream.ops.tail import tail
+from stream.ops.tail_rows import Stream
 
 EXAMPLE = Path("schemas/examples/valid/loan.applications.farmer.json")
 SECONDS_MAX = 20.0
