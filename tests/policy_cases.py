@@ -13,6 +13,8 @@ from stream.domain.bureau import BureauFeatures
 from stream.domain.control import Switches
 from stream.domain.decision import RuleHit
 from stream.domain.instant import to_ms
+from stream.domain.ledger import Referred
+from stream.domain.review import ReferralOutcome
 from stream.domain.whitelist import WhitelistEntry
 from stream.policy.load import load_policy
 from stream.policy.model import Policy
@@ -25,6 +27,7 @@ from stream.policy.rules import (
     before_score,
     partition_shares,
 )
+from stream.policy.second_stage import ReviewCase, second_stage
 
 POLICY_FILE = Path(__file__).parents[1] / "stream" / "policy" / "policy.toml"
 POLICY = load_policy(POLICY_FILE)
@@ -83,6 +86,43 @@ SOUND: dict[str, Any] = {
     "approved_fen": 0,
     "partitions": 1,
     "stopped_by": None,
+    "cancelled": False,
+    "human_asked": False,
+    "revoked_at": None,
+}
+
+SOUND_REVIEW: dict[str, Any] = {
+    "answer": {
+        "review_id": "review-00000001",
+        "decision_id": "d_00000001",
+        "application_id": "app-00000001",
+        "applicant_token": TOKEN,
+        "answer": "approve",
+        "approved_amount_fen": 5_000_000,
+        "reviewer_id": "reviewer-01",
+        "answered_at": "2026-11-24T09:00:00Z",
+    },
+    "referral": {
+        "decision_id": "d_00000001",
+        "applicant_token": TOKEN,
+        "channel": "mobile_bank",
+        "segment": "consumer",
+        "product_code": "consumer_loan",
+        "requested_amount_fen": 5_000_000,
+        "term_months": 36,
+        "submitted_at": "2026-11-24T08:00:00Z",
+        "consent_signed_at": "2026-11-24T07:59:00Z",
+        "consent_expires_at": "2026-12-24T07:59:00Z",
+        "overridable": True,
+        "application_sha256": "0" * 64,
+        "synthetic": True,
+    },
+    "offer": SOUND["offer"],
+    "now": "2026-11-24T09:00:05Z",
+    "store_age_ms": 0,
+    "exposure_fen": 0,
+    "cancelled": False,
+    "revoked_at": None,
 }
 
 
@@ -113,7 +153,32 @@ def case_of(facts: dict[str, Any]) -> Case:
         store_age_ms=facts["store_age_ms"],
         exposure_fen=facts["exposure_fen"],
         stopped_by=facts["stopped_by"],
+        cancelled=facts["cancelled"],
+        human_asked=facts["human_asked"],
+        revoked_at_ms=_moment(facts["revoked_at"]),
     )
+
+
+def _moment(instant: str | None) -> int | None:
+    return None if instant is None else to_ms(instant)
+
+
+def review(*changes: dict[str, Any], policy: Policy = POLICY) -> tuple[Verdict, list[RuleHit]]:
+    """What a reviewer's answer comes to, with `changes` laid over the sound one."""
+    facts = reduce(merged, changes, SOUND_REVIEW)
+    entry = facts.get("offer")
+    case = ReviewCase(
+        answer=msgspec.convert(facts["answer"], ReferralOutcome),
+        referred=msgspec.convert(facts["referral"], Referred),
+        entry=msgspec.convert(entry, WhitelistEntry) if entry is not None else None,
+        now_ms=to_ms(facts["now"]),
+        store_age_ms=facts["store_age_ms"],
+        exposure_fen=facts["exposure_fen"],
+        cancelled=facts["cancelled"],
+        revoked_at_ms=_moment(facts["revoked_at"]),
+    )
+    trail: list[RuleHit] = []
+    return second_stage(case, policy, trail), trail
 
 
 def decide(*changes: dict[str, Any], policy: Policy = POLICY) -> tuple[Verdict, list[RuleHit]]:

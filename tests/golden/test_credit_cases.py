@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_cases import decide
+from policy_cases import decide, review
 
-_FILES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
-_CASES = [
-    pytest.param(case, id=f"{file.stem}: {case['name']}")
-    for file in _FILES
-    for case in tomllib.loads(file.read_text(encoding="utf-8"))["case"]
-]
+from stream.policy.rules import Verdict
+
+_FOLDER = Path(__file__).parent / "cases"
 _CHECKED = {"outcome", "amount_yuan", "reasons", "queue", "overridable", "band", "counter_offer"}
 
 
-@pytest.mark.parametrize("case", _CASES)
-def test_case_comes_out_as_the_officer_wrote(case: dict[str, Any]) -> None:
-    """What the case expects is what the shipped policy decides."""
-    change = {k: v for k, v in case.items() if k not in {"name", "because", "expect"}}
-    verdict, _ = decide(change)
+def _cases(folder: Path) -> list[Any]:
+    return [
+        pytest.param(case, id=f"{file.stem}: {case['name']}")
+        for file in sorted(folder.glob("*.toml"))
+        for case in tomllib.loads(file.read_text(encoding="utf-8"))["case"]
+    ]
+
+
+def _change(case: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in case.items() if k not in {"name", "because", "expect"}}
+
+
+def _check(expected: dict[str, Any], verdict: Verdict) -> None:
     got = {
         "outcome": verdict.outcome.value,
         "amount_yuan": verdict.approved_amount_fen / 100,
@@ -32,6 +37,17 @@ def test_case_comes_out_as_the_officer_wrote(case: dict[str, Any]) -> None:
         "band": verdict.band,
         "counter_offer": verdict.counter_offer,
     }
-    expected = case["expect"]
     assert set() == expected.keys() - _CHECKED
     assert expected == {key: got[key] for key in expected}
+
+
+@pytest.mark.parametrize("case", _cases(_FOLDER))
+def test_case_comes_out_as_the_officer_wrote(case: dict[str, Any]) -> None:
+    """What the case expects is what the shipped policy decides."""
+    _check(case["expect"], decide(_change(case))[0])
+
+
+@pytest.mark.parametrize("case", _cases(_FOLDER / "reviews"))
+def test_an_answer_comes_out_as_the_officer_wrote(case: dict[str, Any]) -> None:
+    """What becomes of a reviewer's answer is what the case expects."""
+    _check(case["expect"], review(_change(case))[0])
