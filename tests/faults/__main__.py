@@ -120,7 +120,7 @@ def played(
 def page(scenes: list[Scene], wrong: list[str], arguments: list[str]) -> str:
     """The result as a page."""
     rows = "\n".join(row(scene) for scene in scenes)
-    given = f" ARGS='{shlex.join(arguments)}'" if arguments else ""
+    given = f' ARGS="{shlex.join(arguments)}"' if arguments else ""
     return f"""# Faults of the Kafka protocol, {datetime.now(UTC):%Y-%m-%d}
 
 - command: `make faults{given}`
