@@ -76,15 +76,6 @@ class RetriedEnd(SimOutlet):
         return super().ask(kind, handle)
 
 
-class UsedAgain(SimOutlet):
-    """A producer goes on after a lost connection, whose requests may still arrive."""
-
-    def begin(self) -> None:
-        """As if nothing had been."""
-        self.lost_connection = False
-        super().begin()
-
-
 class LateIdentity(SimOutlet):
     """The identity is the client's at the commit, not the batch's; reset, it is nobody's."""
 
@@ -139,5 +130,4 @@ PLANTED: dict[str, Parts] = {
     "ack in finally": WithOutlet(AckInFinally),
     "snapshot identity late": WithOutlet(LateIdentity),
     "retry EndTxn on the same epoch": WithOutlet(RetriedEnd),
-    "go on after a lost connection": WithOutlet(UsedAgain),
 }

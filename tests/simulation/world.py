@@ -26,6 +26,8 @@ from stream.world import World as Surroundings
 
 SPAN_MS = 12_000
 """How long things go wrong."""
+NAMESAKES_MS = 1_500
+"""How long two processes of one name live beside each other where nothing but us ends it."""
 PEACE_MS = 90_000
 """How long it may take afterwards until everything is decided."""
 
@@ -140,6 +142,9 @@ class Simulation:
             running.process.freeze()
             self._start(index)
             self.kernel.after(thaw_after_ms, running.process.thaw)
+            if not self._static:
+                # Only a group of static members tells one of two namesakes to go.
+                self.kernel.after(thaw_after_ms + NAMESAKES_MS, running.process.kill)
 
     def stop(self, index: int, again_after_ms: int) -> None:
         if running := self._running.get(index):
