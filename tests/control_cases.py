@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import strategies as st
 
 from stream.codec.control_v1 import encode_command
 from stream.codec.signatures import Trusted, key_id
@@ -16,6 +17,8 @@ from stream.ports import Record
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 TRUSTED: Trusted = {key_id(KEY.public_key()): KEY.public_key()}
+STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
+"""A key nobody trusts."""
 ISSUED_AT = "2026-11-24T08:00:00Z"
 
 STOP_FARMERS: dict[str, Any] = {
@@ -41,3 +44,26 @@ def record(
     key, value, headers = encode_command(given, private)
     at_ms = to_ms(given.issued_at) + late_ms
     return Record(CONTROL, 0, offset, key, value, headers, at_ms)
+
+
+SEGMENTS, CHANNELS, MODELS = ("farmer", "consumer"), ("h5", "mobile_bank"), ("farmer", "consumer")
+SCOPED = st.one_of(
+    st.just(("everything", "all")),
+    st.tuples(st.just("segment"), st.sampled_from(SEGMENTS)),
+    st.tuples(st.just("channel"), st.sampled_from(CHANNELS)),
+    st.tuples(st.just("model"), st.sampled_from(MODELS)),
+)
+
+
+@st.composite
+def commands(draw: st.DrawFn) -> Command:
+    """Any command, issued within the same few milliseconds so that ties are frequent."""
+    at = {"issued_at": f"2026-11-24T08:00:00.00{draw(st.integers(0, 3))}Z"}
+    at["command_id"] = f"cmd-{draw(st.integers(0, 10**8)):08}"
+    if draw(st.booleans()):
+        limit = draw(st.none() | st.integers(0, 100))
+        name = draw(st.sampled_from(SEGMENTS))
+        return command(action="limits", scope="segment", name=name, approvals_max=limit, **at)
+    scope, name = draw(SCOPED)
+    action = draw(st.sampled_from(("stop", "resume")))
+    return command(action=action, scope=scope, name=name, **at)

@@ -131,6 +131,7 @@ class EngineWatcher:
         """Progress, and what is due from time to time."""
         now = time.time()
         self._metrics.loop.progress_at.set(now)
+        self._controls.poll()  # an idle worker hears and answers too
         self._controls.acknowledge()
         if idle:
             self._metrics.loop.undecided_age.set(0)

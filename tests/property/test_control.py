@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from control_cases import command
+from control_cases import CHANNELS, MODELS, SEGMENTS, commands
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.domain.control import Command, Switches
-
-SEGMENTS, CHANNELS, MODELS = ("farmer", "consumer"), ("h5", "mobile_bank"), ("farmer", "consumer")
-SCOPED = st.one_of(
-    st.just(("everything", "all")),
-    st.tuples(st.just("segment"), st.sampled_from(SEGMENTS)),
-    st.tuples(st.just("channel"), st.sampled_from(CHANNELS)),
-    st.tuples(st.just("model"), st.sampled_from(MODELS)),
-)
-
-
-@st.composite
-def commands(draw: st.DrawFn) -> Command:
-    """Any command, issued within the same few milliseconds so that ties are frequent."""
-    at = {"issued_at": f"2026-11-24T08:00:00.00{draw(st.integers(0, 3))}Z"}
-    at["command_id"] = f"cmd-{draw(st.integers(0, 10**8)):08}"
-    if draw(st.booleans()):
-        limit = draw(st.none() | st.integers(0, 100))
-        name = draw(st.sampled_from(SEGMENTS))
-        return command(action="limits", scope="segment", name=name, approvals_max=limit, **at)
-    scope, name = draw(SCOPED)
-    action = draw(st.sampled_from(("stop", "resume")))
-    return command(action=action, scope=scope, name=name, **at)
-
 
 LOGS = st.lists(commands(), max_size=12).map(lambda found: list(enumerate(found)))
 

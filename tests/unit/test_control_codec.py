@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from control_cases import ISSUED_AT, KEY, TRUSTED, command, record
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from control_cases import ISSUED_AT, KEY, STRANGER, TRUSTED, command, record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +22,6 @@ from stream.domain.control import Acknowledgement, AckResult, Action
 from stream.domain.instant import to_ms
 from stream.domain.topics import CONTROL
 from stream.ports import Record
-
-STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
 
 
 def refusal(given_record: Record) -> Refusal:

@@ -1,0 +1,302 @@
+"""Commands on a real Kafka: from the operator's verb to the workers and back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka import Producer, TopicPartition
+from control_cases import STRANGER, command
+from msgspec import json as msgjson
+from msgspec.structs import replace
+from policy_cases import POLICY
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from stream.broker import EmbeddedBroker
+from stream.broker.mock import MockBroker
+from stream.broker.place import free_port
+from stream.cli import app
+from stream.codec.control_v1 import encode_command, encode_default
+from stream.codec.headers import cloud_event
+from stream.codec.keys import PARTITIONER
+from stream.config import Settings, load_settings
+from stream.demo.parts import Parts, await_ready
+from stream.demo.reconcile import Offsets, end_offsets, read_decisions
+from stream.demo.synthetic import synthetic_cases
+from stream.demo.terms import Run
+from stream.domain.control import AckResult
+from stream.domain.decision import Decision
+from stream.domain.instant import from_ms
+from stream.domain.topics import APPLICATIONS, CONTROL, INPUTS
+from stream.edge.clients import consumer
+from stream.edge.controls import Controls
+from stream.errors import BrokerError
+from stream.obs.control_metrics import ControlMetrics
+from stream.ops import control
+
+pytestmark = pytest.mark.broker
+MODELS = {name: segment.model for name, segment in POLICY.segments.items()}
+LOG = structlog.get_logger()
+READY_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
+
+
+def now() -> str:
+    return from_ms(time.time_ns() // 1_000_000)
+
+
+@pytest.fixture
+def own(settings: Settings, tmp_path: Path) -> Settings:
+    """Settings with a key of the test's own: what other tests command is a stranger's."""
+    _, public_file, _ = control.make_keys(tmp_path / "keys")
+    return settings.model_copy(update={"control_key_files": [public_file]})
+
+
+def key_file(settings: Settings) -> Path:
+    return settings.control_key_files[0].with_name(control.PRIVATE_NAME)
+
+
+@contextmanager
+def worker(settings: Settings, name: str = "host-0") -> Iterator[tuple[Controls, ControlMetrics]]:
+    """One worker's controls, caught up."""
+    metrics = ControlMetrics(CollectorRegistry())
+    controls = Controls(settings, name, MODELS, metrics, LOG)
+    controls.catch_up()
+    try:
+        yield controls, metrics
+    finally:
+        controls.close()
+
+
+def send(settings: Settings, key: bytes, value: bytes | None, headers: Any) -> None:
+    client = Producer({"bootstrap.servers": settings.bootstrap})
+    client.produce(CONTROL, value, key, headers=headers)
+    assert client.flush(10) == 0
+
+
+def await_version(controls: Controls, beyond: int) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while controls.switches.version <= beyond:
+        controls.poll()
+        assert time.monotonic() < deadline, "the command has not arrived in time"
+        time.sleep(0.001)
+
+
+def say(settings: Settings, *arguments: str) -> tuple[int, Any]:
+    """Run a verb of `tenminute control`; its exit code and its JSON."""
+    options = ["--bootstrap", settings.bootstrap, "--json"]
+    environment = {
+        "TENMINUTE_GROUP_ID": settings.group_id,
+        "TENMINUTE_CONTROL_KEY_FILES": json.dumps([str(f) for f in settings.control_key_files]),
+    }
+    result = CliRunner().invoke(app, ["control", *arguments, *options], env=environment)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, json.loads(result.stdout)
+
+
+def signed(settings: Settings) -> list[str]:
+    return ["--key-file", str(key_file(settings)), "--reason", "test", "--by", "duty"]
+
+
+def test_a_command_reaches_a_running_and_a_starting_worker(own: Settings) -> None:
+    """Who was there applies it on the next poll, who comes later before its first decision."""
+    with worker(own) as (running, _):
+        assert running.switches.stopped("farmer", "h5", "farmer") is None
+        before = running.switches.version
+        code, told = say(own, "stop", "--segment", "farmer", *signed(own))
+        await_version(running, before)
+        with worker(own, "host-1") as (starting, _):
+            stopped = {c.switches.stopped("farmer", "h5", "farmer") for c in (running, starting)}
+    assert code == 0
+    assert {told["command_id"]} == stopped
+
+
+def test_what_is_no_trusted_command_is_refused_and_counted(own: Settings) -> None:
+    """Unsigned, foreign, moved, unknown: nothing is applied, and the next command still is."""
+    private = control.load_private_key(key_file(own))
+    key, value, headers = encode_command(command(issued_at=now()), private)
+    with worker(own) as (controls, metrics):
+        send(own, key, value, [])
+        send(own, *encode_command(command(issued_at=now()), STRANGER))
+        send(own, b"switch/segment/consumer", value, headers)
+        send(own, b"\xff", b"\xff", [("x-signature", b"\xff"), ("x-key-id", None)])
+        unknown = command(scope="model", name="nobody", issued_at=now())
+        send(own, *encode_command(unknown, private))
+        before = controls.switches.version
+        offset = control.publish(own, command(scope="channel", name="h5", issued_at=now()), private)
+        await_version(controls, before)
+        counts = {
+            sample.labels["result"]: sample.value
+            for sample in next(iter(metrics.records.collect())).samples
+            if sample.name.endswith("_total") and sample.value
+        }
+        stops = controls.switches.stops
+        controls.acknowledge()
+    assert stops == {("channel", "h5"): "cmd-00000001"}
+    assert {"unsigned", "unknown_key", "bad_signature", "unknown_model", "applied"} <= set(counts)
+    assert (counts["unsigned"], counts["bad_signature"], counts["unknown_model"]) == (2, 1, 1)
+    acks = control.look(own, control.trusted_of(own)).acks
+    assert [ack.result for ack in acks[offset]] == [AckResult.APPLIED]
+    mine = [ack for found in acks.values() for ack in found if ack.worker == "host-0"]
+    assert {"unknown_model"} <= {ack.why for ack in mine if ack.result is AckResult.REFUSED}
+
+
+def test_a_signed_tombstone_resumes(own: Settings) -> None:
+    """A null value under a trusted signature gives the switch back to its default."""
+    private = control.load_private_key(key_file(own))
+    with worker(own) as (controls, _):
+        before = controls.switches.version
+        control.publish(own, command(issued_at=now()), private)
+        await_version(controls, before)
+        assert controls.switches.stopped("farmer", "h5", "farmer") == "cmd-00000001"
+        before = controls.switches.version
+        send(own, *encode_default("switch/segment/farmer", "cmd-00000002", now(), private))
+        await_version(controls, before)
+        assert controls.switches.stopped("farmer", "h5", "farmer") is None
+
+
+def test_the_last_affected_decision_is_in_scope_and_before_the_command(own: Settings) -> None:
+    """A worker names its latest decision within the scope; decisions elsewhere do not count."""
+    example = Path(__file__).parents[2] / "schemas/examples/valid/disbursement.decisions.refer.json"
+    refer = msgjson.decode(example.read_bytes(), type=Decision)
+    farmer = replace(refer, segment=next(s for s in MODELS if s == "farmer"))
+    shopper = replace(refer, segment=next(s for s in MODELS if s == "consumer"))
+    issued = command(issued_at=now())
+    at_ms = time.time_ns() // 1_000_000
+    with worker(own) as (controls, _):
+        controls.saw([farmer], at_ms - 40)
+        controls.saw([shopper], at_ms)
+        before = controls.switches.version
+        offset = control.publish(own, issued, control.load_private_key(key_file(own)))
+        await_version(controls, before)
+        controls.saw([farmer], at_ms + 10_000)
+        controls.acknowledge()
+    outcome = control.await_acks(own, issued, offset, 1, ANSWER_SECONDS)
+    assert outcome.complete
+    assert [from_ms(at_ms - 40)] == [ack.last_affected_decided_at for ack in outcome.acks]
+
+
+def test_waiting_says_who_has_not_answered(own: Settings) -> None:
+    """One worker of two answers: exit 1, and the one is named."""
+    arguments = ["--wait", "--workers", "2", "--seconds", "1"]
+    with worker(own) as (controls, _):
+        before = controls.switches.version
+        _, told = say(own, "stop", "--model", "farmer", *signed(own))
+        await_version(controls, before)
+        controls.acknowledge()
+    code, later = say(own, "resume", "--model", "farmer", "--yes", *signed(own), *arguments)
+    assert (code, later["expected"], later["workers"], later["complete"]) == (1, 2, [], False)
+    _, listed = say(own, "list")
+    assert listed["in_force"] == []
+    assert listed["version"] > told["offset"]
+
+
+def test_an_idle_poll_costs_the_loop_nothing(own: Settings) -> None:
+    """Asking for commands when there are none takes under 50 µs in the median."""
+    with worker(own) as (controls, _):
+        took = []
+        for _ in range(1_000):
+            begun = time.perf_counter()
+            controls.poll()
+            took.append(time.perf_counter() - begun)
+    assert sorted(took)[500] < 50e-6
+
+
+def test_without_the_topic_no_worker_starts(own: Settings) -> None:
+    """A worker that cannot know what is stopped does not decide."""
+    with MockBroker("loan.applications") as empty:
+        elsewhere = own.model_copy(
+            update={"bootstrap": empty.bootstrap, "kafka": {"allow.auto.create.topics": "false"}}
+        )
+        controls = Controls(elsewhere, "h-0", MODELS, ControlMetrics(CollectorRegistry()), LOG)
+        with pytest.raises(BrokerError, match=r"decision\.control"):
+            controls.catch_up()
+        controls.close()
+
+
+def decided(settings: Settings, since: Offsets, count: int, parts: Parts) -> list[Decision]:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while len(found := list(read_decisions(settings.bootstrap, since))) < count:
+        parts.check()
+        assert time.monotonic() < deadline, "not all applications were decided in time"
+        time.sleep(0.1)
+    return found
+
+
+def test_a_running_engine_stops_farmers_and_resumes(
+    broker: EmbeddedBroker, own: Settings, tmp_path: Path
+) -> None:
+    """Both workers acknowledge; from then on farmers are halted, others are not, until resumed."""
+    engine = load_settings(
+        bootstrap=broker.bootstrap,
+        state_dir=tmp_path / "engine",
+        group_id=own.group_id,
+        metrics_port=free_port(),
+        workers=2,
+        control_key_files=own.control_key_files,
+    )
+    start_at_the_end(engine)
+    run = Run(now_ms=time.time_ns() // 1_000_000, name=f"c{time.time_ns() // 1_000_000:x}")
+    people = synthetic_cases(run, 90)
+    since = end_offsets(broker.bootstrap)
+    with Parts(engine, tmp_path / "logs") as parts:
+        parts.start("engine")
+        await_ready(engine, parts, READY_SECONDS)
+        publish(engine, people[:30])
+        decided(engine, since, 30, parts)
+        stop_code, stop = say(own, "stop", "--segment", "farmer", "--wait", *signed(own))
+        _, listed = say(own, "list")
+        publish(engine, people[30:60])
+        decided(engine, since, 60, parts)
+        resume_code, _ = say(own, "resume", "--segment", "farmer", "--wait", "--yes", *signed(own))
+        publish(engine, people[60:])
+        found = decided(engine, since, 90, parts)
+    assert (stop_code, stop["expected"], resume_code) == (0, 2, 0), stop
+    assert len(stop["workers"]) == 2
+    assert listed["in_force"][0]["acknowledged"] == stop["workers"]
+    assert stop["acknowledged_ms"] >= 0
+    assert (stop["last_affected_ms"] or 0) <= 0
+    halted = {d.application_id for d in found if d.reasons and d.reasons[0].code == "S_HALTED"}
+    expected = {
+        each.application.application_id
+        for each in people[30:60]
+        if each.application.segment == "farmer"
+    }
+    assert expected
+    assert expected == halted
+
+
+def start_at_the_end(settings: Settings) -> None:
+    """Commit the ends of the inputs, so that other tests' records are not decided here."""
+    group = consumer(settings, settings.group_id)
+    places = [
+        TopicPartition(topic, number) for topic in INPUTS for number in range(settings.partitions)
+    ]
+    ends = [
+        TopicPartition(p.topic, p.partition, group.get_watermark_offsets(p, timeout=10)[1])
+        for p in places
+    ]
+    group.commit(offsets=ends, asynchronous=False)
+    group.close()
+
+
+def publish(settings: Settings, people: list[Any]) -> None:
+    client = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": PARTITIONER})
+    for person in people:
+        application = msgjson.decode(msgjson.encode(person.application))
+        application["submitted_at"] = now()
+        application.pop("decide_by", None)
+        client.produce(
+            APPLICATIONS,
+            key=application["applicant_token"],
+            value=msgjson.encode(application),
+            headers=[*cloud_event("loan.application.v1", "/test", "test", now())],
+        )
+    assert client.flush(30) == 0
