@@ -61,11 +61,15 @@ def engine(
     config: Config = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")] = None,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Log JSON lines on a terminal too.")
+    ] = False,
 ) -> None:
     """Decide applications: one keeper and N workers; metrics and probes on one port."""
     from stream.edge.supervisor import Supervisor
 
-    settings = load_settings(config, workers=workers, bootstrap=bootstrap)
+    as_json = json_output or None
+    settings = load_settings(config, workers=workers, bootstrap=bootstrap, log_json=as_json)
     raise typer.Exit(Supervisor(settings).run())
 
 

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     dead_letter_old_key_files: list[Path] = Field(
         default_factory=list, description="keys before the present one, to read older dead letters"
     )
+    log_json: bool = Field(False, description="log JSON lines on a terminal too")
     kafka: dict[str, str] = Field(default_factory=dict, description="further client settings")
 
     @field_validator("kafka")

@@ -37,13 +37,13 @@ def run_keeper(settings: Settings) -> None:
     """Keep the store until told to stop."""
     stop = stop_event()
     metrics = EngineMetrics(CollectorRegistry())
-    Keeper(settings, metrics, configure_logs("keeper")).run(stop)
+    Keeper(settings, metrics, configure_logs("keeper", as_json=settings.log_json)).run(stop)
 
 
 def run_worker(settings: Settings, index: int) -> None:
     """Wait for the store, then decide until told to stop."""
     stop = stop_event()
-    log = configure_logs(f"worker-{index}")
+    log = configure_logs(f"worker-{index}", as_json=settings.log_json)
     metrics = EngineMetrics(CollectorRegistry())
     policy = load_policy(settings.policy_file)
     names = sorted({segment.model for segment in policy.segments.values()})
@@ -135,7 +135,9 @@ def main(arguments: list[str]) -> int:
         else:
             run_worker(settings, int(arguments[1]))
     except FatalError as error:
-        configure_logs(arguments[0]).error("fatal", problem=error.message, fix=error.fix)
+        configure_logs(arguments[0], as_json=settings.log_json).error(
+            "fatal", problem=error.message, fix=error.fix
+        )
         return error.exit_code
     return Exit.OK
 

@@ -40,7 +40,9 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._log: structlog.typing.FilteringBoundLogger = configure_logs("supervisor")
+        self._log: structlog.typing.FilteringBoundLogger = configure_logs(
+            "supervisor", as_json=settings.log_json
+        )
         self._metrics_dir = settings.state_dir / "metrics"
         for folder in (self._metrics_dir, settings.health_dir):
             shutil.rmtree(folder, ignore_errors=True)

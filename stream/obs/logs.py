@@ -1,4 +1,7 @@
-"""Structured logs: one JSON object a line on standard error, never anything of a person."""
+"""Structured logs on standard error, one line each, never anything of a person.
+
+A JSON object a line, which is what collectors read; on a terminal, words for people.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,23 @@ def _render(_: object, __: str, event: structlog.typing.EventDict) -> bytes:
     return orjson.dumps(event, default=str)
 
 
-def configure_logs(process: str) -> structlog.typing.FilteringBoundLogger:
-    """Set up logging for this process and return its logger."""
+_words = structlog.dev.ConsoleRenderer(timestamp_key="at", sort_keys=False)
+
+
+def _render_words(logger: object, name: str, event: structlog.typing.EventDict) -> bytes:
+    return _words(logger, name, event).encode()
+
+
+def configure_logs(process: str, *, as_json: bool = False) -> structlog.typing.FilteringBoundLogger:
+    """Set up logging for this process and return its logger; `as_json` also on a terminal."""
+    plain = sys.stderr.isatty() and not as_json
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.EventRenamer("event"),
-            _render,
+            _render_words if plain else _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
