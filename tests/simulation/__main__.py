@@ -10,8 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-from simulation.campaign import PLANTED_SEEDS, campaign, hunts
-from simulation.planted import PLANTED
+from simulation.campaign import campaign, hunts
 from simulation.report import page
 from simulation.world import Simulation
 
@@ -52,14 +51,13 @@ def _many(first: int, seeds: int) -> int:
         console=console,
     ) as progress:  # fmt: skip
         outcome, seconds = campaign(first, seeds, _ticking(progress, "seeds", seeds))
-        total = PLANTED_SEEDS * len(PLANTED)
-        found = hunts(_ticking(progress, "planted bugs", total))
+    found = hunts()
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     path = RESULTS / f"{date}-simulation.md"
     path.write_text(page(date, seeds, outcome, seconds, found), encoding="utf-8")
     for seed, broken in outcome.failures.items():
         console.print(f"[red]broken[/red]  make simulate SEED={seed}  {broken[0]}", highlight=False)
-    missed = [hunt.name for hunt in found if hunt.first is None]
+    missed = [hunt.name for hunt in found if hunt.seed is None]
     for name in missed:
         console.print(f"[red]missed[/red]  planted bug: {name}", highlight=False)
     console.print(

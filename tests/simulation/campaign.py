@@ -27,13 +27,11 @@ class Outcome(NamedTuple):
 
 
 class Hunt(NamedTuple):
-    """How a planted bug fared."""
+    """The first seed on which a planted bug broke a promise, and which one."""
 
     name: str
-    first: int | None
-    found: int
-    tried: int
-    how: str
+    seed: int | None
+    broken: str
 
 
 def run_seeds(seeds: Sequence[int]) -> Outcome:
@@ -49,14 +47,13 @@ def run_seeds(seeds: Sequence[int]) -> Outcome:
     return Outcome(failures, counts, virtual_ms)
 
 
-def hunt_seeds(name: str, seeds: Sequence[int]) -> dict[int, str]:
-    """Seeds on which a planted bug breaks a promise, and which one."""
-    found = {}
+def hunt(name: str, seeds: Sequence[int]) -> Hunt:
+    """Look for a planted bug until it shows."""
     for seed in seeds:
         broken = Simulation(seed, PLANTED[name]).run()
         if broken:
-            found[seed] = broken[0]
-    return found
+            return Hunt(name, seed, broken[0])
+    return Hunt(name, None, "")
 
 
 def campaign(first: int, seeds: int, tick: Callable[[int], None]) -> tuple[Outcome, float]:
@@ -75,22 +72,11 @@ def campaign(first: int, seeds: int, tick: Callable[[int], None]) -> tuple[Outco
     return total, time.monotonic() - began
 
 
-def hunts(tick: Callable[[int], None], seeds: int = PLANTED_SEEDS) -> list[Hunt]:
-    """Each planted bug over the same seeds."""
-    found: dict[str, dict[int, str]] = {name: {} for name in PLANTED}
+def hunts() -> list[Hunt]:
+    """Each planted bug over the same seeds, the first of which it has to show on."""
     with _pool() as pool:
-        jobs = {
-            pool.submit(hunt_seeds, name, chunk): name
-            for name in PLANTED
-            for chunk in _chunks(0, seeds)
-        }
-        for done in as_completed(jobs):
-            found[jobs[done]] |= done.result()
-            tick(CHUNK)
-    return [
-        Hunt(name, min(each, default=None), len(each), seeds, each[min(each)] if each else "")
-        for name, each in found.items()
-    ]
+        jobs = [pool.submit(hunt, name, range(PLANTED_SEEDS)) for name in PLANTED]
+        return [job.result() for job in jobs]
 
 
 def _pool() -> ProcessPoolExecutor:

@@ -31,13 +31,9 @@ def page(date: str, seeds: int, outcome: Outcome, seconds: float, hunts: list[Hu
             *_table("What broker and clients saw", _rest(outcome.counts)),
             "## Planted bugs",
             "",
-            "| bug | first seed | found in | as |",
-            "|---|---|---|---|",
-            *(
-                f"| {h.name} | {'none' if h.first is None else h.first} "
-                f"| {h.found} of {h.tried:,} seeds | {h.how} |"
-                for h in hunts
-            ),
+            "| bug | first seed it shows on, counted from 0 | as |",
+            "|---|---:|---|",
+            *(f"| {h.name} | {'none' if h.seed is None else h.seed} | {h.broken} |" for h in hunts),
             "",
         ]
     )
