@@ -14,6 +14,8 @@ from chaos.scenarios import SCENARIOS, Setting, SkippedError
 from chaos.stage import Result
 from rich.console import Console
 
+from stream.errors import BrokerError
+
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 console = Console()
 app = typer.Typer(add_completion=False)
@@ -41,12 +43,18 @@ def main(
         raise typer.Exit(2)
     seed = seed or time.time_ns() % 1_000_000
     console.print(f"seed {seed}, scale {scale}")
-    results, skipped = [], {}
+    results: list[Result] = []
+    skipped: dict[str, str] = {}
+    failed = False
     for name in names:
         try:
             results.append(
                 play_one(name, scale, seed, applications=applications, faults=faults, logs=logs)
             )
+        except (BrokerError, AssertionError) as error:
+            console.print(f"[bold red]{name} DID NOT END: {error}")
+            skipped[name] = f"did not end: {error}"
+            failed = True
         except SkippedError as error:
             skipped[name] = str(error)
             console.print(f"[bold yellow]{name} NOT RUN: {error}")
@@ -63,7 +71,7 @@ def main(
     for result in dirty:
         for finding in result.verdict.findings[:20]:
             console.print(f"{result.name}: {finding.kind}: {finding.where}: {finding.what}")
-    raise typer.Exit(1 if dirty else 0)
+    raise typer.Exit(1 if dirty or failed else 0)
 
 
 def play_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +111,8 @@ def _crash(
         if time.monotonic() > deadline:
             return None
         time.sleep(0.005)
-    return time.monotonic()
+    at = time.monotonic()
+    return at if engine.codes[victim] == -signal.SIGKILL else None
 
 
 def _add(total: Verdict, verdict: Verdict, where: str) -> None:

@@ -34,6 +34,7 @@ class Engine:
         self.module = PLAIN
         self.extra: dict[str, str] = {}
         self.ended: list[tuple[str, int]] = []
+        self.codes: dict[int, int] = {}
         self.rss_kb: dict[int, tuple[int, int]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._expected: set[int] = set()
@@ -74,9 +75,9 @@ class Engine:
             self._running[name] = process
 
     def pid(self, name: str) -> int:
-        """Process id of one."""
+        """Process id of one; 0 while there is none."""
         with self._lock:
-            return self._running[name].pid
+            return self._running[name].pid if name in self._running else 0
 
     def alive(self, name: str) -> bool:
         """Whether it runs."""
@@ -153,6 +154,7 @@ class Engine:
                     code = process.poll()
                     if code is None:
                         continue
+                    self.codes[process.pid] = code
                     if process.pid not in self._expected:
                         self.ended.append((name, code))
                     if process.stdin is not None:

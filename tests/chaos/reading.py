@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
@@ -11,7 +12,7 @@ import orjson
 from chaos.oracle import Audited, Decided, Given, Letter, Seen
 from chaos.quiet import QUIET
 from chaos.workload import MARK
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from kafka.partitioner.default import murmur2
 
 from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit, decode_decision
@@ -48,21 +49,27 @@ def looker(bootstrap: str, group: str = "chaos-look", **extra: object) -> Consum
 
 
 def ends(bootstrap: str) -> dict[str, dict[int, int]]:
-    """Where every topic the oracle reads ends now."""
+    """Where every topic the oracle reads ends now; a leader still being found is waited for."""
     client = looker(bootstrap)
     try:
-        found: dict[str, dict[int, int]] = {}
-        for topic in _TOPICS:
-            numbers = client.list_topics(topic, timeout=_CALL_SECONDS).topics[topic].partitions
-            found[topic] = {
-                number: client.get_watermark_offsets(TopicPartition(topic, number), _CALL_SECONDS)[
-                    1
-                ]
-                for number in numbers
-            }
-        return found
+        topics = client.list_topics(timeout=_CALL_SECONDS).topics
+        return {
+            topic: {number: _end(client, topic, number) for number in topics[topic].partitions}
+            for topic in _TOPICS
+        }
     finally:
         client.close()
+
+
+def _end(client: Consumer, topic: str, number: int) -> int:
+    deadline = time.monotonic() + _CALL_SECONDS
+    while True:
+        try:
+            return int(client.get_watermark_offsets(TopicPartition(topic, number), 5.0)[1])
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def committed(bootstrap: str, group: str, partitions: int = 6) -> dict[int, int]:

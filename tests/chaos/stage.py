@@ -151,7 +151,7 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
         plan.nemesis(Stage(engine, monitor, faults, Random(seed), folder))
         faults.planned = faults.done
         say("draining")
-        publisher.finish(300)
+        publisher.finish(600)
         updates.finish(120)
         drain(settings, monitor, faults)
         growth_mb = engine.growth_mb
