@@ -81,6 +81,8 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "session.timeout.ms": SESSION_TIMEOUT_MS,
+            # A half-open connection is noticed as soon as a missing heartbeat would be.
+            "socket.timeout.ms": SESSION_TIMEOUT_MS,
             "fetch.wait.max.ms": 100,
             # After a full local queue librdkafka would sleep a second before it fetches again.
             "fetch.queue.backoff.ms": 10,
