@@ -11,14 +11,18 @@ import msgspec
 import pytest
 import structlog
 from loan_records import decision_of
+from prometheus_client import CollectorRegistry
 
 from stream.domain.application_event import ApplicationEvent, EventKind
 from stream.domain.chain import ChainHead
 from stream.domain.decision import Outcome
 from stream.domain.ledger import Ledger
-from stream.domain.topics import APPLICATIONS, DECISIONS, EVENTS, REVIEWS
+from stream.domain.topics import APPLICATIONS, DECISIONS, EVENTS, INPUTS, REVIEWS
 from stream.edge.settled import Settled
 from stream.edge.snapshots import Snapshots
+from stream.edge.watch import EngineWatcher, Ties
+from stream.obs.health import HealthFile
+from stream.obs.metrics import EngineMetrics
 from stream.ports import Place
 
 COVERED = {Place(DECISIONS, 3): 41, Place(EVENTS, 3): 7}
@@ -123,3 +127,21 @@ def test_offsets_that_moved_on_say_that_another_has_decided(topic: str) -> None:
 def test_a_topic_never_committed_is_nobody_elses() -> None:
     """Nothing has come yet on it."""
     assert Settled({}, {**OURS, Place(REVIEWS, 3): None}).is_ours(3, OURS)
+
+
+def test_the_watcher_keeps_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
+    """Of two partitions one is already another's: only the other's snapshot is kept."""
+    positions = {Place(topic, p): 10 for topic in INPUTS for p in (3, 4)}
+    settled = Settled(
+        {Place(DECISIONS, 3): 41, Place(DECISIONS, 4): 41},
+        {**positions, Place(APPLICATIONS, 4): 11},
+    )
+    snapshots = _snapshots(tmp_path)
+    metrics, health = EngineMetrics(CollectorRegistry()), HealthFile(tmp_path, "worker-0", 1)
+    ties, log = Ties(lambda _: settled, lambda: 0), structlog.get_logger()
+    controls: Any = None
+    watcher = EngineWatcher(metrics, health, log, snapshots, controls, ties)
+    watcher.quiet({3: _ledger(), 4: _ledger()}, positions)
+    covered = {Place(DECISIONS, 3): 41, Place(EVENTS, 3): 10}
+    assert (_ledger(), covered) == snapshots.load(3)
+    assert snapshots.load(4) is None
