@@ -9,7 +9,6 @@ changelog before the record's offset is committed.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import msgspec
 from stream.codec.application_v1 import check_envelope, decode_application
 from stream.codec.decision_v1 import decode_decision
 from stream.codec.headers import cloud_event
+from stream.codec.keys import partition_of
 from stream.config import Settings
 from stream.domain.instant import from_ms
 from stream.domain.outcome import LoanOutcome
@@ -38,8 +38,8 @@ from stream.loop.funnel import (
     fact_of_outcome,
 )
 from stream.loop.transport import ReadCommittedTransport
+from stream.obs.logs import configure_logs
 
-log = logging.getLogger("stream.loop")
 PUBLISH_SECONDS = 1.0
 SESSION_SECONDS = 10.0
 _outcome = msgspec.json.Decoder(LoanOutcome)
@@ -77,6 +77,8 @@ class FunnelWorker:
     def __init__(self, settings: Settings, partitions: int) -> None:
         """Declare agents, table and timer; nothing connects before the app starts."""
         self.app = _app(settings)
+        self._partitions = partitions
+        self._log = configure_logs("loop", as_json=settings.log_json)
         self.broken: Counter[str] = Counter()
         self._stale = True
         self._tally = Tally()
@@ -109,6 +111,8 @@ class FunnelWorker:
 
     def _take(self, reader: Reader, message: Any) -> None:  # noqa: ANN401
         """Count one record; one that cannot be read is counted as broken and passed over."""
+        if self._is_stray(message):
+            return
         try:
             fact = reader(message)
             if fact is not None:
@@ -119,6 +123,12 @@ class FunnelWorker:
             self._pass_over(message, "unreadable")
         except Exception as error:  # noqa: BLE001  Faust would drop it and restart the agent
             self._pass_over(message, type(error).__name__)
+
+    def _is_stray(self, message: Any) -> bool:  # noqa: ANN401
+        """Whether the engine sends this application on; it counts where it is decided."""
+        if message.topic != APPLICATIONS or message.key is None:
+            return False
+        return bool(partition_of(message.key, self._partitions) != message.partition)
 
     def _apply(self, fact: Fact, partition: int) -> None:
         # Two applicants who use one id meet in two partitions and are two applications.
@@ -132,8 +142,13 @@ class FunnelWorker:
 
     def _pass_over(self, message: Any, reason: str) -> None:  # noqa: ANN401
         self.broken[message.topic] += 1
-        where = (message.topic, message.partition, message.offset)
-        log.info("record passed over at %s/%d/%d: %s", *where, reason)
+        self._log.info(
+            "record_passed_over",
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            reason=reason,
+        )
 
     async def _on_assigned(self, *_: object, **__: object) -> None:
         self._stale = True

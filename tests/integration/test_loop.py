@@ -18,6 +18,7 @@ from loan_records import AT, application_of, decision_of, outcome_of, token
 
 from stream.broker import EmbeddedBroker
 from stream.codec.headers import cloud_event
+from stream.codec.keys import partition_of
 from stream.config import Settings
 from stream.domain.decision import Decision, Outcome
 from stream.edge.clients import producer, transactional_producer
@@ -44,7 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def test_the_funnel_survives_redelivery_restart_and_aborted_decisions(settings: Settings) -> None:
-    """Missing topics are named, aborted decisions are never counted, SIGTERM stops it in 5 s."""
+    """Missing topics are named, neither aborted nor stray records counted; SIGTERM within 5 s."""
     with pytest.raises(BrokerError, match=r"loan.applications.*tenminute topics apply"):
         run_loop(settings)
     create_topics(settings)
@@ -52,6 +53,7 @@ def test_the_funnel_survives_redelivery_restart_and_aborted_decisions(settings: 
     publish(settings, number=2, paid_at=LATE)
     publish(settings, number=3, outcome=Outcome.REFER)
     send(settings, "loan.applications", 4, b'{"not": "an application"}')
+    send_stray(settings, 1)
     with transaction(settings, commit=False) as send_decision:
         send_decision(decision_of(5))
     with FunnelReader(settings) as reader:
@@ -109,6 +111,15 @@ def await_totals(reader: FunnelReader, expected: Counts) -> None:
 def send(settings: Settings, topic: str, number: int, value: bytes) -> None:
     client = producer(settings)
     client.produce(topic, value, token(number).encode(), headers=HEADERS)
+    assert client.flush(10) == 0
+
+
+def send_stray(settings: Settings, number: int) -> None:
+    """An application on another partition than its key's; the engine would send it on."""
+    key = token(number).encode()
+    away = (partition_of(key, settings.partitions) + 1) % settings.partitions
+    client, value = producer(settings), msgspec.json.encode(application_of(number))
+    client.produce("loan.applications", value, key, partition=away, headers=HEADERS)
     assert client.flush(10) == 0
 
 
