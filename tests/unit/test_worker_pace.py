@@ -1,0 +1,204 @@
+"""How much a worker takes at once, how long it lets a partition stand, and a restore that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from stream.batch import Batch
+from stream.domain.ledger import Ledger
+from stream.domain.topics import APPLICATIONS, DEAD_LETTERS, DECISIONS
+from stream.errors import BrokerError, Remedy, TransactionError
+from stream.limits import BATCH_SECONDS_TARGET, HOLD_SECONDS
+from stream.pipeline import Pipeline
+from stream.ports import Identity, Output, Place, Positions, Record
+from stream.worker import Worker
+from stream.world import World
+
+
+class Scene:
+    """Everything around a worker of two partitions, as plain as it can be.
+
+    A batch takes `batch_seconds`; the dead-letter topic refuses records while `refusing`;
+    the next `failing` restores fail.
+    """
+
+    def __init__(self, most: int = 8) -> None:
+        self.now = 0.0
+        self.batch_seconds = 0.0
+        self.refusing = False
+        self.failing = 0
+        self.limits: list[int] = []
+        self.held: list[int] = []
+        self.waiting: list[Record] = []
+        self.said: list[str] = []
+        self.committed_offsets: dict[Place, int] = {}
+        self._reading: dict[Place, int] = {}
+        world = SimpleNamespace(
+            inbox=self,
+            outlets=SimpleNamespace(open=lambda _: self),
+            ledgers=self,
+            lane=self,
+            store=SimpleNamespace(reading=lambda: nullcontext(None)),
+            clock=SimpleNamespace(now_ms=lambda: 0, seconds=lambda: self.now, sleep=self.wait_for),
+            watcher=_Watcher(self),
+            switches=lambda: None,
+        )
+        self.worker = Worker(
+            cast("World", world),
+            cast("Pipeline", self),
+            partitions=2,
+            batch_records=most,
+            stopping=bool,
+        )
+        self.worker.assigned([0, 1])
+
+    # the clock
+
+    def wait_for(self, seconds: float) -> None:
+        self.now += seconds
+
+    # the pipeline: records of partition 1 become dead letters, those of 0 decisions
+
+    def run(self, records: Sequence[Record], *_: object) -> Batch:
+        self.now += self.batch_seconds
+        batch = Batch(records)
+        batch.outputs = [
+            Output((DECISIONS, DEAD_LETTERS)[r.partition], r.partition, None, None, ())
+            for r in records
+        ]
+        return batch
+
+    # the inbox
+
+    def subscribe(self, _listener: object) -> None:
+        """Joined."""
+
+    def poll(self, limit: int, _timeout_ms: int) -> list[Record]:
+        self.limits.append(limit)
+        ready = [
+            r
+            for r in self.waiting
+            if r.partition not in self.held
+            and r.offset >= self._reading[Place(r.topic, r.partition)]
+        ]
+        return ready[:limit]
+
+    def identity(self) -> Identity:
+        return Identity("me", None)
+
+    def committed(self, places: Sequence[Place]) -> dict[Place, int | None]:
+        return {place: self.committed_offsets.get(place) for place in places}
+
+    def bounds(self, _place: Place) -> tuple[int, int]:
+        return 0, 100
+
+    def read_from(self, positions: Positions) -> None:
+        self._reading, self.held = dict(positions), []
+
+    def hold(self, partitions: Sequence[int], *, held: bool) -> None:
+        self.held = sorted({*self.held, *partitions} if held else {*self.held} - {*partitions})
+
+    # the outlets and the lane: what is submitted is done at once
+
+    def begin(self) -> None:
+        """Opened."""
+
+    def send(self, outputs: Sequence[Output]) -> None:
+        if self.refusing and any(output.topic == DEAD_LETTERS for output in outputs):
+            raise TransactionError(Remedy.HOLD, "policy_violation", DEAD_LETTERS)
+
+    def commit(self, positions: Positions, _identity: Identity) -> None:
+        self.committed_offsets.update(positions)
+        self._reading.update(positions)
+
+    def abort(self) -> None:
+        """Given up."""
+
+    def submit(self, work: Any) -> Any:
+        work()
+        return SimpleNamespace(wait=lambda: None)
+
+    # the ledgers
+
+    def restore(self, partitions: Sequence[int], _consumed: Positions) -> Mapping[int, Ledger]:
+        if self.failing:
+            self.failing -= 1
+            raise BrokerError("no answer", fix="wait")
+        return {partition: Ledger() for partition in partitions}
+
+
+class _Watcher:
+    """Notes what it hears by name."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: self._scene.said.append(name)
+
+
+def _record(partition: int, offset: int) -> Record:
+    return Record(APPLICATIONS, partition, offset, None, None, (), 0)
+
+
+def test_a_slow_batch_halves_the_next_and_quick_ones_let_it_grow_back() -> None:
+    """Down to one record at the least, up to the setting at the most."""
+    scene = Scene(most=8)
+    scene.waiting = [_record(0, offset) for offset in range(12)]
+    scene.batch_seconds = BATCH_SECONDS_TARGET * 1.01
+    for _ in range(5):
+        scene.worker.step()
+        scene.waiting = [_record(0, offset) for offset in range(20 + len(scene.limits) * 20, 99)]
+    scene.batch_seconds = BATCH_SECONDS_TARGET
+    scene.waiting = []
+    for offset in range(1, 5):
+        scene.waiting = [_record(1, offset)]
+        scene.worker.step()
+    scene.worker.step()
+    assert scene.limits == [8, 4, 2, 1, 1, 1, 2, 4, 8, 8]
+
+
+def test_only_the_partition_that_is_refused_stands_still_and_for_its_time() -> None:
+    """The other goes on at once; after the time it is tried again, and held again."""
+    scene = Scene()
+    scene.refusing = True
+    scene.waiting = [_record(0, 0), _record(1, 0)]
+    scene.worker.step()
+    assert scene.held == [1]
+    scene.worker.step()
+    assert scene.committed_offsets[Place(APPLICATIONS, 0)] == 1
+    scene.now += HOLD_SECONDS * 0.99
+    scene.worker.step()
+    assert scene.held == [1]
+    assert scene.said.count("held") == 1
+    scene.now += HOLD_SECONDS * 0.01
+    scene.worker.step()
+    assert (scene.held, scene.said.count("held")) == ([1], 2)
+    scene.refusing = False
+    scene.now += HOLD_SECONDS
+    scene.worker.step()
+    scene.worker.step()
+    assert scene.committed_offsets[Place(APPLICATIONS, 1)] == 1
+
+
+@pytest.mark.parametrize("failures", [1, 5])
+def test_a_restore_that_fails_is_tried_until_it_works_before_anything_is_read(
+    failures: int,
+) -> None:
+    """No record is decided on a ledger that is not there."""
+    scene = Scene()
+    scene.refusing, scene.failing = True, failures
+    scene.waiting = [_record(1, 0)]
+    scene.worker.step()
+    assert scene.said.count("still_failing") == failures
+    assert scene.failing == 0
+    scene.refusing = False
+    scene.now += HOLD_SECONDS
+    scene.worker.step()
+    scene.worker.step()
+    assert scene.committed_offsets[Place(APPLICATIONS, 1)] == 1
