@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from kafka import KafkaConsumer
-from kafka.errors import KafkaError
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaException, TopicPartition
 from rich.console import Console
 
-from stream.config import load_settings
+from stream.config import Settings, load_settings
 from stream.domain.topics import (
     ACKS,
     APPLICATIONS,
@@ -26,12 +25,15 @@ from stream.domain.topics import (
     OUTCOMES,
     REVIEWS,
 )
-from stream.edge.clients import require_topic
+from stream.edge.clients import consumer, require_topic
+from stream.edge.inbox import CALL_SECONDS, record_of
 from stream.errors import BrokerError
 from stream.ops.last_run import reachable
 from stream.ops.tail_rows import Stream, line_of, row_of
+from stream.ports import Record
 
-POLL_MS = 500
+POLL_SECONDS = 0.2
+RECORDS_A_POLL = 500
 
 TOPICS = {
     Stream.APPLICATIONS: APPLICATIONS,
@@ -47,13 +49,13 @@ TOPICS = {
 }
 
 
-def json_of(stream: Stream, record: Any) -> str:  # noqa: ANN401
+def json_of(stream: Stream, record: Record) -> str:
     """One record as one JSON line; of a dead letter, the size of its value instead of the value."""
     found: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "timestamp_ms": record.timestamp,
+        "timestamp_ms": record.timestamp_ms,
         "headers": _headers(record),
     }
     if stream is Stream.DLQ:
@@ -79,7 +81,8 @@ def tail(
     settings = load_settings(config, bootstrap=bootstrap)
     console = Console(highlight=False, soft_wrap=True)
     with suppress(KeyboardInterrupt), reachable(bootstrap, settings) as servers:
-        for count, record in enumerate(_records(stream, servers, from_start), start=1):
+        at = settings.model_copy(update={"bootstrap": servers})
+        for count, record in enumerate(_records(stream, at, from_start=from_start), start=1):
             if as_json:
                 typer.echo(json_of(stream, record))
             else:
@@ -89,38 +92,42 @@ def tail(
                 return
 
 
-def _records(stream: Stream, bootstrap: str, from_start: bool) -> Iterator[Any]:
-    require_topic(bootstrap, TOPICS[stream])
+def _records(stream: Stream, settings: Settings, *, from_start: bool) -> Iterator[Record]:
+    """Committed records for ever; a header that cannot be read costs the headers, not the verb."""
+    topic = TOPICS[stream]
+    require_topic(settings.bootstrap, topic, **settings.kafka)
+    reader = consumer(settings, f"{settings.group_id}-tail", **{"auto.offset.reset": "earliest"})
+    start = OFFSET_BEGINNING if from_start else OFFSET_END
     try:
-        consumer = KafkaConsumer(
-            TOPICS[stream],
-            bootstrap_servers=bootstrap.split(","),
-            group_id=None,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest" if from_start else "latest",
-            allow_auto_create_topics=False,
-        )
-        try:
-            while True:
-                for records in consumer.poll(timeout_ms=POLL_MS).values():
-                    yield from records
-        finally:
-            consumer.close()
-    except KafkaError as error:
+        numbers = reader.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+        reader.assign([TopicPartition(topic, number, start) for number in numbers])
+        while True:
+            for message in reader.consume(RECORDS_A_POLL, POLL_SECONDS):
+                error = message.error()
+                if error is None:
+                    yield record_of(message)
+                elif not error.retriable():
+                    raise KafkaException(error)
+    except KafkaException as error:
         raise BrokerError(
-            f"cannot read {TOPICS[stream]} at {bootstrap}: {type(error).__name__}",
+            f"cannot read {topic} at {settings.bootstrap}: {error.args[0].name()}",
             fix="check --bootstrap, then `tenminute doctor`",
         ) from error
+    finally:
+        reader.close()
 
 
-def _headers(record: Any) -> dict[str, str]:  # noqa: ANN401
-    return {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
+def _headers(record: Record) -> dict[str, str]:
+    return {name: _text(value) for name, value in record.headers}
 
 
-def _value(record: Any) -> dict[str, Any] | None:  # noqa: ANN401
+def _text(value: str | bytes | None) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
+
+
+def _value(record: Record) -> dict[str, Any] | None:
     try:
         value = json.loads(record.value) if record.value else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

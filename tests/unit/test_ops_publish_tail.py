@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from stream.broker.mock import MockBroker
 from stream.domain.topics import APPLICATIONS, EVENTS
 from stream.ops.publish import publish
+from stream.ops.tail import tail
 from stream.ops.tail_rows import Row, Stream, line_of, row_of, yuan
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples" / "valid"
@@ -109,6 +110,24 @@ def test_valid_lines_are_sent_as_they_stand(
     assert headers["schema_version"] == b"1"
     assert headers["ce_type"] == event_type
     assert headers["ce_id"] == good.get("event_id", good["application_id"]).encode()
+
+
+def test_what_was_published_can_be_followed(tmp_path: Path) -> None:
+    """From the oldest: place, headers, key and value as JSON, or one line that names nobody."""
+    file = write(tmp_path / "a.jsonl", CANCEL)
+    app = typer.Typer()
+    app.command()(tail)
+    with MockBroker("test") as broker:
+        Producer({"bootstrap.servers": broker.bootstrap}).list_topics(EVENTS, timeout=20)
+        assert run(file, "--topic", "events", "--bootstrap", broker.bootstrap)[0] == 0
+        asked = ["events", "--bootstrap", broker.bootstrap, "--from-start", "--limit", "1"]
+        as_json = CliRunner().invoke(app, [*asked, "--json"]).output
+        line = CliRunner().invoke(app, asked).output
+    found = json.loads(as_json)
+    assert (found["topic"], found["key"], found["value"]) == (EVENTS, TOKEN, CANCEL)
+    assert found["headers"]["ce_id"] == CANCEL["event_id"]
+    assert "cancel" in line
+    assert TOKEN not in line
 
 
 @pytest.mark.parametrize(("fen", "text"), [(5_000_000, "¥50,000.00"), (5, "¥0.05"), (None, "")])
