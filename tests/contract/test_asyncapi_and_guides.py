@@ -82,6 +82,20 @@ def test_channel_guide_publishes_a_valid_application(monkeypatch: pytest.MonkeyP
     check_envelope(decode_application(record.value()), record.key(), record.headers() or [])
 
 
+@pytest.mark.parametrize(
+    ("guide", "example"),
+    [
+        ("channel-guide.md", "loan.application-events.cancel.json"),
+        ("reviewer-guide.md", "loan.referral-outcomes.approve.json"),
+    ],
+)
+def test_a_guides_record_is_the_schemas_example(guide: str, example: str) -> None:
+    """What a guide shows to be published is the example that the schemas are tested with."""
+    found = re.findall(r"```text\n(\{.*?\})\n```", (ROOT / "docs" / guide).read_text(), re.S)
+    expected = json.loads((SCHEMAS / "examples" / "valid" / example).read_bytes())
+    assert [expected] == [json.loads(shown) for shown in found]
+
+
 def test_disbursement_guide_pays_once() -> None:
     """The snippet pays a loan once, nothing else at all, and reports a valid outcome."""
     space: dict[str, Any] = {}
