@@ -17,6 +17,7 @@ from stream.limits import SESSION_TIMEOUT_MS
 
 PAUSE_SECONDS = SESSION_TIMEOUT_MS / 1000 + 1.5
 JOIN_SECONDS = 2.0
+JOIN_SECONDS_MAX = 30.0
 BALLAST_STEP = 1024 * 1024
 
 
@@ -63,6 +64,11 @@ def join_and_leave(stage: Stage) -> None:
     name = f"worker-{len(engine.workers)}"
     while stage.faults.done < stage.faults.planned:
         engine.launch(name, instance=f"guest-{stage.faults.done % 4}")
+        deadline = time.monotonic() + JOIN_SECONDS_MAX
+        while not engine.ready(name) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not engine.ready(name):
+            stage.faults.notes.append("a guest left before it had joined")
         time.sleep(JOIN_SECONDS)
         engine.leave(name)
         stage.faults.count()
@@ -120,8 +126,11 @@ def partial_outage(cluster: Cluster, *, rolling: bool) -> Callable[[Stage], None
     return strike
 
 
-def fill_disk(folder: Path) -> Callable[[Stage], None]:
-    """Fill the small disk under the broker's log, keep it full, and give the room back."""
+def fill_disk(broker: EmbeddedBroker, folder: Path) -> Callable[[Stage], None]:
+    """Fill the small disk under the broker's log, keep it full, and give the room back.
+
+    A broker whose only log folder fails ends itself; it is started again once there is room.
+    """
 
     def strike(stage: Stage) -> None:
         while stage.faults.done < stage.faults.planned:
@@ -135,8 +144,11 @@ def fill_disk(folder: Path) -> Callable[[Stage], None]:
                     stage.faults.notes.append("disk full")
             time.sleep(12.0)
             ballast.unlink()
+            if not broker.running:
+                stage.faults.notes.append("the broker ended itself on the full disk")
+                broker.restart()
             stage.faults.count()
-            time.sleep(1.0)
+            _await_decisions(stage)
 
     return strike
 

@@ -124,8 +124,13 @@ def _disk(name: str, at: Setting) -> Result:
     if not nemesis.mount_small_disk(disk, 400):
         raise SkippedError("a tmpfs cannot be mounted here: needs root or CAP_SYS_ADMIN")
     try:
-        plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.fill_disk(disk))
-        return _on_one_broker(name, at, lambda _: plan)
+        workload = at.workload()
+
+        def plan(broker: EmbeddedBroker) -> Plan:
+            strike = nemesis.fill_disk(broker, disk)
+            return Plan(name, workload, size.faults, size.seconds, strike)
+
+        return _on_one_broker(name, at, plan)
     finally:
         nemesis.unmount(disk)
 

@@ -91,7 +91,7 @@ def test_the_pacer_ends_with_the_faults() -> None:
     pacer = Pacer(1_000, 3_600.0, lambda: progress)
     assert pacer.due() < 100
     progress = 1.0
-    assert pacer.due() == 1_000
+    assert pacer.due() > 1_000_000
 
 
 @pytest.mark.parametrize("count", [84, 6, 1])

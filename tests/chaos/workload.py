@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator
 from random import Random
@@ -39,6 +40,7 @@ DECIDE_WITHIN_MS = 24 * 3_600_000
 """No application is late, however long a scenario takes: approvals must go on meeting."""
 _LIBRDKAFKA_DEFAULT = "consistent_random"
 _TICK_SECONDS = 0.02
+_LAPSE_SECONDS_MAX = 0.5
 
 
 class Shape(NamedTuple):
@@ -164,18 +166,19 @@ class Pacer:
     def __init__(self, total: int, seconds: float, progress: Callable[[], float]) -> None:
         """Expect `seconds` until `progress` says how far the faults are (0 to 1)."""
         self._total, self._seconds, self._progress = total, seconds, progress
-        self._began = self._last = time.monotonic()
+        self._began = self._last = 0.0
         self._due = 0.0
 
     def due(self) -> int:
-        """Records that should be out by now."""
+        """Records that should be out by now; time counts from the first asking."""
         now, done = time.monotonic(), self._progress()
         if done >= 1.0:
-            return self._total
+            return sys.maxsize
+        self._began = self._began or now
         elapsed = now - self._began
         left = self._seconds - elapsed if done < 0.03 else elapsed * (1 - done) / done
         rate = max(0.0, self._total * 0.97 - self._due) / max(2.0, left)
-        self._due += rate * (now - self._last)
+        self._due += rate * min(_LAPSE_SECONDS_MAX, now - self._last)
         self._last = now
         return int(self._due)
 
