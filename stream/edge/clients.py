@@ -63,6 +63,9 @@ def transactional_producer(
             "linger.ms": 0,
             # A half-open connection must be noticed before the transaction times out.
             "socket.timeout.ms": 6_000,
+            # A topic that is gone must be named before the commit gives up, or it would look like
+            # an unknown outcome and be tried for ever instead of held.
+            "topic.metadata.propagation.max.ms": 2_000,
             # Callbacks for what failed only: one per record would cost more than the record.
             "delivery.report.only.error": True,
         }

@@ -14,8 +14,8 @@ from confluent_kafka import Message, Producer, TopicPartition
 from corpus.bench import SAFE
 from corpus.catalogue import BAD, Input, cases
 from corpus.making import SOUND
-from integration.test_engine import await_decided, engine_settings, pass_over_earlier
-from integration.test_engine import cases as made_up
+from engine_runs import await_decided, engine_settings, pass_over_earlier
+from engine_runs import cases as made_up
 from policy_cases import TOKEN
 
 from stream.broker import EmbeddedBroker
