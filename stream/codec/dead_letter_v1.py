@@ -18,7 +18,7 @@ import msgspec
 
 from stream.codec.headers import Headers, cloud_event
 from stream.codec.seal import SCHEME, Sealer, SealError, Sealers
-from stream.domain.instant import from_ms
+from stream.domain.instant import from_ms, to_ms
 from stream.errors import PoisonError, TenMinuteError
 from stream.limits import DEAD_LETTER_BYTES_MAX
 from stream.ports import Record
@@ -128,6 +128,7 @@ def decode_dead_letter(record: Record) -> DeadLetter:
     """What a record of the dead-letter topic says; DeadLetterError when it is no dead letter."""
     named = {name: _text(value) for name, value in record.headers}
     try:
+        to_ms(named["ce_time"])
         return DeadLetter(
             reason=named["x-error-reason"],
             field=named["x-error-field"],
@@ -148,7 +149,7 @@ def decode_dead_letter(record: Record) -> DeadLetter:
     except KeyError as error:
         raise DeadLetterError(f"no dead letter: header {error.args[0]} is missing") from None
     except ValueError:
-        raise DeadLetterError("no dead letter: its origin is not in numbers") from None
+        raise DeadLetterError("no dead letter: its origin or its time is none") from None
 
 
 def open_dead_letter(letter: DeadLetter, sealers: Sealers) -> Original:

@@ -17,7 +17,7 @@ from stream.domain.instant import to_ms
 from stream.edge.letter_keys import read_sealers, write_key
 from stream.errors import ConfigError, Exit
 from stream.ops.dlq_read import Found, read_letter, read_letters
-from stream.ops.dlq_replay import CONFLICT, plan, send
+from stream.ops.dlq_replay import CLOSED, CONFLICT, plan, send, superseded_by_replay
 from stream.ops.dlq_show import counts_of, document_of, print_letter, print_list, print_plans
 
 dlq_app = typer.Typer(
@@ -43,7 +43,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Counts by reason and field, and the newest letters."""
-    letters = _letters(config, bootstrap, reason, since)
+    settings = load_settings(config, bootstrap=bootstrap)
+    letters = _chosen(list(read_letters(settings)), reason, since)
     if as_json:
         counts = [{"reason": r, "field": f, "letters": n} for r, f, n in counts_of(letters)]
         found = {"counts": counts, "letters": [document_of(each) for each in letters]}
@@ -96,11 +97,14 @@ def replay(
     """Send the originals again, to the topics they came from, keyed as they were.
 
     Never a cut one, and a conflict only when asked for by --reason conflict.
-    A record sent twice is decided once.
+    A record sent twice is decided once. Exit 1 when a letter cannot be opened.
     """
     settings = load_settings(config, bootstrap=bootstrap)
-    letters = _letters(config, bootstrap, reason, since)[:limit]
-    plans = list(plan(letters, read_sealers(settings), conflicts=reason == CONFLICT))
+    everything = list(read_letters(settings))
+    letters = _chosen(everything, reason, since)[:limit]
+    sent_before = superseded_by_replay(everything)
+    sealers, conflicts = read_sealers(settings), reason == CONFLICT
+    plans = list(plan(letters, sealers, sent_before, conflicts=conflicts))
     if not dry_run:
         going = [each for each in plans if each.original is not None]
         sending = send(settings, going)
@@ -116,6 +120,8 @@ def replay(
         typer.echo(json.dumps(rows, ensure_ascii=False))
     else:
         print_plans(Console(highlight=False), plans, sent=not dry_run)
+    if any(each.verdict.startswith(CLOSED) for each in plans):
+        raise typer.Exit(Exit.FAILED)
 
 
 @dlq_app.command(epilog="Example: tenminute dlq key /etc/tenminute/letters.key")
@@ -128,16 +134,13 @@ def key(
     raise typer.Exit(Exit.OK)
 
 
-def _letters(
-    config: Path | None, bootstrap: str | None, reason: str | None, since: str | None
-) -> list[Found]:
+def _chosen(letters: list[Found], reason: str | None, since: str | None) -> list[Found]:
     try:
         since_ms = to_ms(since) if since else 0
     except ValueError:
         raise ConfigError(f"--since {since}: no instant", fix="2026-11-25T00:00:00Z") from None
-    settings = load_settings(config, bootstrap=bootstrap)
     return [
         found
-        for found in read_letters(settings)
+        for found in letters
         if reason in (None, found.letter.reason) and to_ms(found.letter.at) >= since_ms
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import typer
+
 from stream.codec.dead_letter_v1 import DeadLetter, DeadLetterError, decode_dead_letter
 from stream.config import Settings
 from stream.domain.topics import DEAD_LETTERS
@@ -28,7 +30,7 @@ class Found(NamedTuple):
 
 
 def read_letters(settings: Settings) -> Iterator[Found]:
-    """Every dead letter there is, partition by partition; what is none of ours is passed over."""
+    """Every dead letter there is, partition by partition; what is none is said on stderr."""
     require_topic(settings.bootstrap, DEAD_LETTERS, **settings.kafka)
     source = Source(settings)
     try:
@@ -36,8 +38,8 @@ def read_letters(settings: Settings) -> Iterator[Found]:
             for kept in source.records(DEAD_LETTERS, partition):
                 try:
                     yield Found(kept.partition, kept.offset, decode_dead_letter(_record(kept)))
-                except DeadLetterError:
-                    continue
+                except DeadLetterError as error:
+                    typer.echo(f"{kept.partition}/{kept.offset}: {error}", err=True)
     finally:
         source.close()
 

@@ -18,14 +18,17 @@ from stream.codec.dead_letter_v1 import (
 from stream.codec.event_v1 import decode_event, decode_review
 from stream.codec.seal import SealError, Sealers
 from stream.config import Settings
-from stream.domain.topics import APPLICATIONS, EVENTS
+from stream.domain.topics import APPLICATIONS, EVENTS, INPUTS
 from stream.edge.clients import producer
 from stream.errors import BrokerError, PoisonError
 from stream.ops.dlq_read import Found
 from stream.ports import Record
 
 CONFLICT = "conflict"
+CLOSED = "cannot be opened"
 FLUSH_SECONDS = 30.0
+IN_FLIGHT_MAX = 10_000
+"""Records not yet acknowledged: some ten megabytes."""
 
 
 class Plan(NamedTuple):
@@ -36,18 +39,28 @@ class Plan(NamedTuple):
     verdict: str
 
 
-def plan(letters: Sequence[Found], sealers: Sealers, *, conflicts: bool) -> Iterator[Plan]:
-    """Decide for each letter whether it can be sent again, and what the decoder would say now.
+def superseded_by_replay(letters: Sequence[Found]) -> set[str]:
+    """Places whose record was sent again and died again: its newest letter stands for it."""
+    return {f.letter.replayed_from for f in letters if f.letter.replayed_from is not None}
 
-    A letter that was itself a replay's is sent no second time by its first place:
-    the newest letter of a record stands for it.
+
+def plan(
+    letters: Sequence[Found], sealers: Sealers, superseded: set[str], *, conflicts: bool
+) -> Iterator[Plan]:
+    """Decide for each letter whether it is sent again, and what the decoder would say now.
+
+    Only what came from a topic the engine reads goes anywhere, and where a key is
+    configured only what was sealed: a forged letter must not reach another topic.
     """
-    superseded = {found.letter.replayed_from for found in letters}
     for found in letters:
         letter = found.letter
-        if found.place in superseded:
+        if letter.topic not in INPUTS:
+            yield Plan(found, None, "from no topic that the engine reads: forged?")
+        elif sealers and not letter.sealed:
+            yield Plan(found, None, "not sealed, though a key is configured: forged?")
+        elif found.place in superseded:
             yield Plan(found, None, "sent again before")
-        elif letter.truncated:
+        elif letter.truncated or letter.envelope is None:
             yield Plan(found, None, "cut: ask the channel to send it again")
         elif letter.reason == CONFLICT and not conflicts:
             yield Plan(found, None, "a conflict: only with --reason conflict")
@@ -59,12 +72,13 @@ def _opened(found: Found, sealers: Sealers) -> Plan:
     try:
         original = open_dead_letter(found.letter, sealers)
     except (SealError, DeadLetterError) as error:
-        return Plan(found, None, str(error))
-    return Plan(found, original, _verdict(found, original))
+        return Plan(found, None, f"{CLOSED}: {error}")
+    fault = _fault(found, original)
+    return Plan(found, original if fault is None else None, fault or "would pass")
 
 
-def _verdict(found: Found, original: Original) -> str:
-    """What the decoder says of the record as it stands; a known id is the ledger's to find."""
+def _fault(found: Found, original: Original) -> str | None:
+    """What the decoder still says against it; a known id is the ledger's to find."""
     letter, now_ms = found.letter, time.time_ns() // 1_000_000
     record = Record(
         letter.topic, letter.partition, letter.offset, original.key, original.value,
@@ -79,8 +93,8 @@ def _verdict(found: Found, original: Original) -> str:
         else:
             decode_review(record, now_ms)
     except PoisonError as error:
-        return f"again {error.reason} at {error.field}"
-    return "would pass"
+        return f"still {error.reason} at {error.field}"
+    return None
 
 
 def send(settings: Settings, plans: Sequence[Plan]) -> Iterator[Plan]:
@@ -98,6 +112,8 @@ def send(settings: Settings, plans: Sequence[Plan]) -> Iterator[Plan]:
             (name, value) for name, value in each.original.headers if name != REPLAYED_FROM
         ]
         headers.append((REPLAYED_FROM, each.found.place.encode()))
+        while len(client) >= IN_FLIGHT_MAX:
+            client.poll(0.1)
         client.produce(
             each.found.letter.topic,
             key=each.original.key,

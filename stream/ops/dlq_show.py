@@ -108,10 +108,17 @@ def print_letter(console: Console, found: Found, original: Original | None) -> N
     if original is None:
         console.print("\nThe bytes stay closed; --reveal shows them.", style="dim")
         return
-    console.print(f"\nkey    {(original.key or b'none').decode('utf-8', 'backslashreplace')}")
+    console.print(f"\nkey    {printable(original.key)}", markup=False)
     for name, value in original.headers:
-        console.print(f"header {name} = {(value or b'').decode('utf-8', 'backslashreplace')}")
-    console.print((original.value or b"").decode("utf-8", "backslashreplace"), markup=False)
+        line = f"header {printable(name.encode())} = {printable(value)}"
+        console.print(line, markup=False)
+    console.print(printable(original.value), markup=False)
+
+
+def printable(content: bytes | None) -> str:
+    """Bytes as text that cannot command a terminal: control characters are spelt out."""
+    text = (content or b"none").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_plans(console: Console, plans: Sequence[Plan], *, sent: bool) -> None:

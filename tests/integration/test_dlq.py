@@ -21,6 +21,7 @@ from stream.domain.topics import APPLICATIONS, DEAD_LETTERS
 from stream.edge.clients import consumer, producer
 from stream.edge.letter_keys import read_sealer, write_key
 from stream.errors import PoisonError
+from stream.ops.dlq_show import printable
 from stream.ports import Record
 
 pytestmark = pytest.mark.broker
@@ -128,10 +129,33 @@ def test_altered_cut_and_conflicting_letters_stay(settings: Settings) -> None:
     altered = bury(settings, 74, "invalid", lambda v, h: (v[:-1] + bytes([v[-1] ^ 1]), h))
     cut = bury(settings, 75, "invalid", lambda v, h: (v, [*h, ("x-truncated", b"1")]))
     conflict = bury(settings, 76, "conflict")
-    rows = json.loads(run("dlq", "replay", "--dry-run", "--since", since, "--json"))
+    words = ("dlq", "replay", "--dry-run", "--since", since, "--json")
+    rows = json.loads(run(*words, code=1))
     stay = {row["place"]: row["verdict"] for row in rows if not row["would_send"]}
     assert {altered, cut, conflict} <= set(stay)
     assert "--reason conflict" in stay[conflict]
+
+
+def test_a_forged_letter_goes_nowhere(settings: Settings) -> None:
+    """Neither to a topic the engine does not read, nor unsealed where letters are sealed."""
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 1))
+
+    def elsewhere(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
+        renamed = [h for h in headers if h[0] != "x-origin-topic"]
+        return value, [*renamed, ("x-origin-topic", b"disbursement.decisions")]
+
+    def unsealed(_: bytes, headers: Headers) -> tuple[bytes, Headers]:
+        kept = [h for h in headers if h[0] not in ("x-encryption", "x-key-id")]
+        return application_bytes(), [*kept, ("x-encryption", b"none")]
+
+    forged = {bury(settings, 77, "invalid", elsewhere), bury(settings, 78, "invalid", unsealed)}
+    rows = json.loads(run("dlq", "replay", "--dry-run", "--since", since, "--json"))
+    assert forged == {row["place"] for row in rows if row["verdict"].endswith("forged?")}
+
+
+def test_revealed_bytes_cannot_command_a_terminal() -> None:
+    """Escape sequences and markup are spelt out."""
+    assert printable(b"\x1b[2J[/x]\xff\n") == "\\x1b[2J[/x]\\xff\\n"
 
 
 def test_a_place_without_a_letter_is_one_clear_line(settings: Settings) -> None:
