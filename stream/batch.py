@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stream.compose import Scored
 from stream.domain.application import Application
 from stream.domain.decision import Audit, Decision, RuleHit
+from stream.domain.topics import APPLICATIONS
 from stream.errors import PoisonError
 from stream.policy.rules import Case, Verdict
 from stream.ports import Output, Record
@@ -34,6 +35,7 @@ class Batch:
     def __init__(self, records: Sequence[Record]) -> None:
         """Nothing yet."""
         self.received = len(records)
+        self.applications = sum(record.topic == APPLICATIONS for record in records)
         self.outputs: list[Output] = []
         self.decisions: list[Decision] = []
         self.audits: list[tuple[Record, Audit]] = []

@@ -30,7 +30,7 @@ class EngineMetrics:
         """Register every metric and set every known label value to zero."""
         self.received = Counter(
             "tenminute_applications_received_total",
-            "Records read from loan.applications, committed", registry=registry,
+            "Applications read on their own partition, committed", registry=registry,
         )  # fmt: skip
         self.decisions = Counter(
             "tenminute_decisions_total", "Decisions committed",

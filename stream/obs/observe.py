@@ -8,6 +8,7 @@ from collections import Counter as Tally
 from stream.batch import Batch
 from stream.domain.decision import Outcome
 from stream.domain.instant import to_ms
+from stream.domain.topics import APPLICATIONS
 from stream.obs.metrics import EngineMetrics
 from stream.strays import channel_of
 
@@ -30,7 +31,9 @@ class Stopwatch:
 def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> None:
     """Add one committed batch to the metrics."""
     metrics.loop.commits.labels("committed").inc()
-    metrics.received.inc(batch.received)
+    # A stray is received where it is sent on to.
+    away = sum(record.topic == APPLICATIONS for record in batch.strays)
+    metrics.received.inc(batch.applications - away)
     metrics.batch_records.observe(batch.received)
     metrics.duplicates.inc(batch.duplicates)
     for reason, count in Tally(error.reason for _, error in batch.buried).items():
@@ -44,8 +47,9 @@ def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> N
             reasons[decision.reasons[0].code] += 1
         if decision.outcome is Outcome.APPROVE:
             approved_fen[decision.segment] += decision.approved_amount_fen
-        waited_ms = committed_at_ms - to_ms(decision.submitted_at)
-        metrics.latency.labels(decision.channel).observe(max(0, waited_ms) / 1000)
+        if decision.stage == 1:  # how long a reviewer took is no latency of ours
+            waited_ms = committed_at_ms - to_ms(decision.submitted_at)
+            metrics.latency.labels(decision.channel).observe(max(0, waited_ms) / 1000)
     for labels, count in decided.items():
         metrics.decisions.labels(*labels).inc(count)
     for reason, count in reasons.items():
@@ -55,4 +59,5 @@ def count_batch(metrics: EngineMetrics, batch: Batch, committed_at_ms: int) -> N
     metrics.events.inc(batch.events)
     for channel, count in Tally(map(channel_of, batch.strays)).items():
         metrics.strays.labels(channel).inc(count)
-    metrics.deadline_missed.inc(sum(not decision.deadline_met for decision in batch.decisions))
+    late = sum(each.stage == 1 and not each.deadline_met for each in batch.decisions)
+    metrics.deadline_missed.inc(late)

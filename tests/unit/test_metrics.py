@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import time
 
+import msgspec
 import pytest
 from builders import NOW_MS, FakeViews, bureau, entry, record, under
 from corpus.catalogue import BAD
-from policy_cases import POLICY
+from policy_cases import POLICY, TOKEN
 from prometheus_client import CollectorRegistry
 
 from stream.batch import Batch
+from stream.codec.keys import partition_of
 from stream.config import Settings
 from stream.domain.application import Channel, Segment
 from stream.domain.decision import Outcome
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.reasons import ReasonCode
+from stream.domain.topics import EVENTS, REVIEWS
 from stream.edge.onnx_scorer import load_models
 from stream.obs.control_metrics import CONTROL_RESULTS
 from stream.obs.loop_metrics import TRANSACTION_RESULTS
@@ -30,6 +33,7 @@ from stream.obs.metrics import (
 )
 from stream.obs.observe import Stopwatch, count_batch
 from stream.pipeline import Pipeline
+from stream.ports import Record
 
 CLOSED: dict[str, set[str]] = {
     "outcome": {each.value for each in Outcome},
@@ -117,6 +121,49 @@ def test_a_batch_is_counted_once(registry: CollectorRegistry, metrics: EngineMet
     assert value("batch_records_sum") == 6
     assert value("decision_latency_seconds_count", channel="mobile_bank") == 2
     assert value("decision_latency_seconds_sum", channel="mobile_bank") == 60.25 + 3660.25
+
+
+def test_only_applications_are_received_and_late(
+    registry: CollectorRegistry, metrics: EngineMetrics
+) -> None:
+    """An event, a stray and a reviewer's answer are counted as what they are, and no deadline."""
+    home = partition_of(TOKEN.encode(), 2)
+    models = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
+    pipeline, ledger = Pipeline(models, POLICY), Ledger()
+    views = FakeViews(entry(), bureau(utilisation_pct=10.0))
+
+    def count(*records: Record) -> Batch:
+        drafts = {number: Draft(ledger if number == home else Ledger()) for number in (0, 1)}
+        batch = pipeline.run(records, drafts, under(views, partitions=2))
+        drafts[home].apply(ledger)
+        count_batch(metrics, batch, NOW_MS)
+        return batch
+
+    late = record(partition=home, decide_by="2026-11-24T08:00:30Z")
+    (referral,) = count(late).decisions
+    said = {"applicant_token": TOKEN, "application_id": referral.application_id}
+    event = {"event_id": "event-01", "kind": "cancel", "occurred_at": "2026-11-24T08:00:30Z"}
+    answer = {
+        "review_id": "review-1", "decision_id": referral.decision_id, "reviewer_id": "reviewer",
+        "answer": "decline", "approved_amount_fen": 0, "answered_at": "2026-11-24T08:00:40Z",
+    }  # fmt: skip
+    count(
+        late._replace(topic=EVENTS, value=msgspec.json.encode(said | event)),
+        late._replace(topic=REVIEWS, value=msgspec.json.encode(said | answer)),
+        late._replace(partition=1 - home),
+    )
+    names = (
+        "applications_received", "application_events", "deadline_missed", "batch_records_sum",
+    )  # fmt: skip
+    found = [
+        registry.get_sample_value(f"tenminute_{n}{'' if 'sum' in n else '_total'}") for n in names
+    ]
+    assert found == [1, 1, 1, 4]
+    channel = {"channel": "mobile_bank"}
+    assert registry.get_sample_value("tenminute_strays_total", channel) == 1
+    assert registry.get_sample_value("tenminute_decision_latency_seconds_count", channel) == 1
+    of = {"outcome": "refer", "segment": "consumer", **channel}
+    assert registry.get_sample_value("tenminute_decisions_total", of) == 2
 
 
 def test_counting_adds_no_series(registry: CollectorRegistry, metrics: EngineMetrics) -> None:
