@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from stream.batch import Batch
 from stream.codec.keys import partitions_of
 from stream.domain.application import Channel
+from stream.errors import PoisonError
+from stream.limits import DEAD_LETTER_BYTES_MAX
 from stream.ports import Output, Record
 
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"([a-z0-9_]{1,40})"')
@@ -25,7 +27,8 @@ FORWARDED = "x-forwarded-from"
 def forward_strays(records: Sequence[Record], partitions: int, batch: Batch) -> list[Record]:
     """The records that are where they belong; the others go to `batch.outputs`, stamped as sent.
 
-    A record without a key belongs nowhere and stays: the decoder names the fault.
+    A record without a key belongs nowhere and stays: the decoder names the fault. One that may
+    not fit into a transaction of ours, and is far too large to be decided, is a dead letter here.
     """
     keyed = [record.key for record in records if record.key is not None]
     homes = iter(partitions_of(keyed, partitions))
@@ -35,12 +38,21 @@ def forward_strays(records: Sequence[Record], partitions: int, batch: Batch) -> 
         if home == record.partition:
             here.append(record)
             continue
+        if _size(record) > DEAD_LETTER_BYTES_MAX:
+            batch.bury(record, PoisonError("oversize", "$", "too large to be sent on"))
+            continue
         origin = f"{record.partition}/{record.offset}".encode()
         headers = [*record.headers, (FORWARDED, origin)]
         batch.strays.append(record)
         stamped = max(0, record.timestamp_ms)
         batch.outputs.append(Output(record.topic, home, record.key, record.value, headers, stamped))
     return here
+
+
+def _size(record: Record) -> int:
+    """Bytes of key, value and headers."""
+    parts = [record.key, record.value, *(part for header in record.headers for part in header)]
+    return sum(len(part) for part in parts if part is not None)
 
 
 def channel_of(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from builders import raw, record, token
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from stream.batch import Batch
 from stream.codec.keys import partition_of, partitions_of
 from stream.domain.topics import EVENTS
+from stream.limits import DEAD_LETTER_BYTES_MAX
 from stream.ports import Record
 from stream.strays import FORWARDED, channel_of, forward_strays
 
@@ -57,6 +59,19 @@ def test_a_record_without_a_key_stays_where_it_is() -> None:
     batch = Batch([keyless])
     assert forward_strays([keyless], PARTITIONS, batch) == [keyless]
     assert (batch.outputs, batch.strays) == ([], [])
+
+
+@pytest.mark.parametrize("part", ["value", "headers"])
+def test_a_stray_too_large_to_be_sent_on_is_a_dead_letter_where_it_lies(part: str) -> None:
+    """At the bound it goes home; one byte more could stop a transaction for ever."""
+    room = DEAD_LETTER_BYTES_MAX - len(token(1))
+    for size, astray, buried in ((room, 1, 0), (room + 1, 0, 1)):
+        large = b"x" * size
+        value, headers = (large, []) if part == "value" else (b"", [("", large)])
+        stray = _astray(raw(value, key=token(1).encode(), headers=headers))
+        batch = Batch([stray])
+        assert forward_strays([stray], PARTITIONS, batch) == []
+        assert (len(batch.outputs), len(batch.buried)) == (astray, buried)
 
 
 def test_sent_on_once_it_is_at_home() -> None:
