@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Annotated, Literal
 
 import typer
@@ -51,7 +52,7 @@ def main(
             results.append(
                 play_one(name, scale, seed, applications=applications, faults=faults, logs=logs)
             )
-        except (BrokerError, AssertionError) as error:
+        except (BrokerError, AssertionError, TimeoutExpired) as error:
             console.print(f"[bold red]{name} DID NOT END: {error}")
             skipped[name] = f"did not end: {error}"
             failed = True
