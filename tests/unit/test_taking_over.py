@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, EVENTS, INPUTS, REVIEWS
 from stream.pipeline import Pipeline
-from stream.ports import Place, Positions
+from stream.ports import Place, Positions, Record
 from stream.worker import OffsetLostError, OffsetMissingError, PartitionsRaisedError, Worker
 from stream.world import World
 
 HOME = Place(APPLICATIONS, 0)
+ATTEMPTS = 3
 
 
 class _Inbox:
@@ -39,43 +40,45 @@ class _Inbox:
     def read_from(self, positions: Positions) -> None:
         self.read = dict(positions)
 
+    def poll(self, limit: int, timeout_ms: int) -> list[Record]:
+        del limit, timeout_ms
+        return []
+
 
 def _nothing(*_: object, **__: object) -> None:
     """What the watcher, the outlets and the clock do here."""
 
 
-def _worker(inbox: _Inbox, ids: int = 0) -> Worker:
-    """A worker of two partitions whose ledgers hold so many ids."""
+def _take(inbox: _Inbox, *partitions: int, ids: int = 0) -> None:
+    """Give partitions to a worker of two whose ledgers hold so many ids, until it reads."""
     ledger = Ledger(answered={f"app-{number}": ("", 0) for number in range(ids)})
-    quiet: Any = SimpleNamespace(assigned=_nothing, still_failing=_nothing)
     world = SimpleNamespace(
         inbox=inbox,
         outlets=SimpleNamespace(open=_nothing),
-        ledgers=SimpleNamespace(restore=lambda partitions, _: dict.fromkeys(partitions, ledger)),
-        watcher=quiet,
+        ledgers=SimpleNamespace(restore=lambda found, _: dict.fromkeys(found, ledger)),
+        watcher=SimpleNamespace(assigned=_nothing, dropped=_nothing, still_failing=_nothing),
         clock=SimpleNamespace(sleep=_nothing),
     )
-    running: Callable[[], bool] = bool
-    return Worker(
-        cast("World", world),
-        cast("Pipeline", None),
-        partitions=2,
-        batch_records=1,
-        stopping=running,
+    worker = Worker(
+        cast("World", world), cast("Pipeline", None), partitions=2, batch_records=1, stopping=bool
     )
+    worker.assigned(partitions)
+    for _ in range(ATTEMPTS):
+        if inbox.read is None:
+            worker.step()
 
 
 def test_reading_goes_on_at_the_committed_offsets() -> None:
     """Each topic at its own; one never read begins at what is kept first."""
     inbox = _Inbox({HOME: 20, Place(EVENTS, 0): 12})
-    _worker(inbox, ids=1).assigned([0])
+    _take(inbox, 0, ids=1)
     assert inbox.read == {HOME: 20, Place(EVENTS, 0): 12, Place(REVIEWS, 0): 10}
 
 
 def test_a_first_start_reads_everything_kept() -> None:
     """Without offsets and without decisions there is nothing to be missed."""
     inbox = _Inbox({})
-    _worker(inbox).assigned([1])
+    _take(inbox, 1)
     assert inbox.read == {Place(topic, 1): 10 for topic in INPUTS}
 
 
@@ -83,14 +86,14 @@ def test_a_missing_offset_stops_the_engine() -> None:
     """Decisions without an offset: the group was deleted, and no guess is made."""
     inbox = _Inbox({})
     with pytest.raises(OffsetMissingError, match=r"loan\.applications/0: .* 3 ids .*'offsets'"):
-        _worker(inbox, ids=3).assigned([0])
+        _take(inbox, 0, ids=3)
     assert inbox.read is None
 
 
 def test_an_offset_committed_meanwhile_is_looked_up_again() -> None:
     """Another owner committed between two answers: restored anew instead of stopping."""
     inbox = _Inbox({}, {HOME: 15})
-    _worker(inbox, ids=3).assigned([0])
+    _take(inbox, 0, ids=3)
     assert inbox.read is not None
     assert inbox.read[HOME] == 15
 
@@ -100,7 +103,7 @@ def test_an_offset_outside_the_log_stops_the_engine(offset: int) -> None:
     """Records were deleted, or the topic was made anew: one off either end is too far."""
     inbox = _Inbox({HOME: offset})
     with pytest.raises(OffsetLostError, match=rf"from {offset}, holds 10 to 20 .*'offsets'"):
-        _worker(inbox, ids=3).assigned([0])
+        _take(inbox, 0, ids=3)
     assert inbox.read is None
 
 
@@ -108,5 +111,5 @@ def test_a_raised_partition_count_stops_the_engine() -> None:
     """A partition beyond the declared count would belong to people of other ledgers."""
     inbox = _Inbox({})
     with pytest.raises(PartitionsRaisedError, match=r"at least 3 partitions, declared are 2"):
-        _worker(inbox).assigned([0, 2])
+        _take(inbox, 0, 2)
     assert inbox.read is None
