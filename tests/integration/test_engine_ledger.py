@@ -8,11 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from desk import DAY_MS, LIBRDKAFKA_DEFAULT, LIMIT_FEN, Desk, now
 from engine_runs import READY_SECONDS, await_caught_up, pid_of, running
 
@@ -20,7 +27,7 @@ from stream.broker import EmbeddedBroker
 from stream.broker.place import free_port
 from stream.config import Settings, as_environment, load_settings
 from stream.demo.parts import Parts, await_ready, counter, get
-from stream.demo.reconcile import reconcile
+from stream.demo.reconcile import read
 from stream.domain.application import Channel
 from stream.domain.application_event import EventKind
 from stream.domain.decision import Decision, Outcome
@@ -240,29 +247,52 @@ def test_events_and_answers_are_still_in_force_after_a_restart(engine: Engine) -
         assert desk.decision(referral.application_id, stage=2) == second
 
 
-def test_a_dead_letter_topic_that_is_gone_stops_the_partition_and_loses_nothing(
-    engine: Engine,
+@contextmanager
+def gone(bootstrap: str) -> Iterator[None]:
+    """The dead-letter topic is deleted, and made again."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_topics([DEAD_LETTERS])[DEAD_LETTERS].result(30)
+    yield
+    topics.apply(bootstrap, partitions=PARTITIONS, replication=1)
+
+
+@contextmanager
+def unwritable(bootstrap: str) -> Iterator[None]:
+    """Every dead letter is too large for its topic, though not the end of a transaction."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for bytes_max in ("200", "1048588"):
+        entry = ConfigEntry(
+            "max.message.bytes", bytes_max, incremental_operation=AlterConfigOpType.SET
+        )
+        topic = ConfigResource(ResourceType.TOPIC, DEAD_LETTERS, incremental_configs=[entry])
+        admin.incremental_alter_configs([topic])[topic].result(30)
+        if bytes_max == "200":
+            yield
+
+
+@pytest.mark.parametrize("fault", [gone, unwritable])
+def test_dead_letters_that_cannot_be_written_stop_the_partition_and_lose_nothing(
+    engine: Engine, fault: Callable[[str], AbstractContextManager[None]]
 ) -> None:
     """Held, not ready, alerted, nothing skipped; when the topic is back, all is there once."""
-    desk = engine.desk
-    admin = AdminClient({"bootstrap.servers": engine.settings.bootstrap})
-    admin.delete_topics([DEAD_LETTERS])[DEAD_LETTERS].result(30)
-    desk.broken(partition=1)
-    behind = [desk.apply(desk.person(1), 1_000_000) for _ in range(3)]
-    elsewhere = desk.apply(desk.person(2), 1_000_000)
-    deadline = time.monotonic() + READY_SECONDS
-    while not engine.count("tenminute_partitions_held"):
-        engine.parts.check()
-        assert time.monotonic() < deadline, "no partition was held"
-        time.sleep(0.1)
-    assert get(engine.settings, "/readyz")[0] == 503
-    assert not any(desk.look(0)[number, 1] for number in behind)
-    assert desk.decision(elsewhere).outcome is Outcome.APPROVE
-    topics.apply(engine.settings.bootstrap, partitions=PARTITIONS, replication=1)
+    desk, bootstrap = engine.desk, engine.settings.bootstrap
+    with fault(bootstrap):
+        desk.broken(partition=1)
+        behind = [desk.apply(desk.person(1), 1_000_000) for _ in range(3)]
+        elsewhere = desk.apply(desk.person(2), 1_000_000)
+        deadline = time.monotonic() + READY_SECONDS
+        while not engine.count("tenminute_partitions_held"):
+            engine.parts.check()
+            assert time.monotonic() < deadline, "no partition was held"
+            time.sleep(0.1)
+        assert get(engine.settings, "/readyz")[0] == 503
+        assert not any(desk.look(0)[number, 1] for number in behind)
+        assert desk.decision(elsewhere).outcome is Outcome.APPROVE
+        written = len(list(read(bootstrap, DEAD_LETTERS, {}))) if fault is unwritable else 0
     assert all(desk.decision(number).outcome is Outcome.APPROVE for number in behind)
     engine.await_ready()
     assert engine.count("tenminute_partitions_held") == 0
-    assert reconcile(engine.settings.bootstrap).dead_letters == {"unreadable": 1}
+    assert len(list(read(bootstrap, DEAD_LETTERS, {}))) == written + 1
     assert all(len(found) <= 1 for found in desk.look().values())
 
 
