@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from threading import Event
 from typing import Any
 from uuid import uuid4
@@ -48,7 +48,7 @@ class Desk:
         """Read decisions from here on."""
         self._settings = settings
         self._client = self._channel(PARTITIONER)
-        self._people = iter(range(1, 1_000))
+        self._people: Iterator[int] = iter(())
         self._found: dict[tuple[str, int], list[Decision]] = defaultdict(list)
         self._reader: Consumer = consumer(settings, f"{settings.group_id}-desk")
         places = [TopicPartition(DECISIONS, number) for number in range(settings.partitions)]
@@ -66,7 +66,8 @@ class Desk:
         return Producer({"bootstrap.servers": servers, "partitioner": partitioner})
 
     def list_people(self, count: int, limit_fen: int = LIMIT_FEN) -> None:
-        """Offers and reports for people 1 to `count`."""
+        """Offers and reports for people 1 to `count`, for `person` to hand out."""
+        self._people = iter(range(1, count + 1))
         at_ms = _now_ms()
         tokens = [token(number) for number in range(1, count + 1)]
         span = {

@@ -72,7 +72,7 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One engine with sixty listed people on a broker of its own, for all tests of this file."""
+    """One engine with three hundred listed people on a broker of its own, for all tests of this file."""
     folder = tmp_path_factory.mktemp("ledger")
     with EmbeddedBroker(folder / "broker") as broker:
         topics.apply(broker.bootstrap, partitions=PARTITIONS, replication=1)
@@ -84,7 +84,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             partitions=PARTITIONS,
         )
         desk = Desk(settings)
-        desk.list_people(60)
+        desk.list_people(300)
         with running(settings, folder / "logs") as parts:
             yield Engine(settings, parts, desk)
         desk.close()
@@ -252,8 +252,10 @@ def gone(bootstrap: str) -> Iterator[None]:
     """The dead-letter topic is deleted, and made again."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.delete_topics([DEAD_LETTERS])[DEAD_LETTERS].result(30)
-    yield
-    topics.apply(bootstrap, partitions=PARTITIONS, replication=1)
+    try:
+        yield
+    finally:
+        topics.apply(bootstrap, partitions=PARTITIONS, replication=1)
 
 
 @contextmanager
