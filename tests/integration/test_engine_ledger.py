@@ -72,7 +72,7 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One engine with three hundred listed people on a broker of its own, for all tests of this file."""
+    """One engine and three hundred listed people on a broker of its own, for all tests here."""
     folder = tmp_path_factory.mktemp("ledger")
     with EmbeddedBroker(folder / "broker") as broker:
         topics.apply(broker.bootstrap, partitions=PARTITIONS, replication=1)
