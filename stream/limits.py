@@ -23,7 +23,7 @@ TRANSACTION_TIMEOUT_MS = 15_000
 COMMIT_SECONDS_MAX = 8.0
 """Offsets and commit together; after this the outcome of a transaction counts as unknown."""
 
-OPEN_SECONDS_MAX = 20.0
+OPEN_SECONDS_MAX = 8.0
 """Longest one attempt to open a transactional producer may take; fencing waits on the broker."""
 
 RETRY_SECONDS = 1.0

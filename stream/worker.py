@@ -69,7 +69,7 @@ class Worker:
         batch_records: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """Open the producers, which fences every earlier holder of their ids, and join."""
+        """Ask to join the group; producers open, and partitions are taken over, in `step`."""
         self._world, self._pipeline = world, pipeline
         self._partitions, self._most = partitions, batch_records
         self._limit = batch_records
@@ -79,8 +79,8 @@ class Worker:
         self._held: dict[int, float] = {}
         self._flight: Flight | None = None
         self._outlets: list[Outlet] = []
+        self._owed: list[int] = []
         self._turn = self._since_quiet = 0
-        self._until_done(self._open)
         world.inbox.subscribe(self)
 
     def run(self) -> None:
@@ -95,6 +95,9 @@ class Worker:
 
     def step(self) -> None:
         """Once round: poll, decide what came, or let the batch under way land."""
+        if self._owed or not self._outlets:
+            self._mend()
+            return
         self._let_go()
         if self._since_quiet >= SNAPSHOT_DECISIONS and self._land():
             self._world.watcher.quiet(self._ledgers, self._positions)
@@ -108,7 +111,12 @@ class Worker:
             self._decide(records, identity)
         elif self._land():  # never undo what is still committing
             self._recover(TransactionError(Remedy.ABORT, "identity_lost"), None)
-        self._world.watcher.went_round(self._ledgers, idle=not records, holding=bool(self._held))
+        self._world.watcher.went_round(
+            self._ledgers,
+            idle=not records,
+            holding=bool(self._held),
+            member=identity is not None,
+        )
 
     def _decide(self, records: Sequence[Record], identity: Identity) -> None:
         """Prepare a batch while the one before commits; produce it when that has landed."""
@@ -177,29 +185,38 @@ class Worker:
                 fix="give every engine its own `instance`",
             )
         if error.remedy is not Remedy.ABORT or not self._abort_all():
-            self._until_done(self._open)
+            self._outlets = []
         partitions = list(self._ledgers) if resume else []
         self._drop(self._ledgers)
         if error.remedy is Remedy.HOLD:
             self._hold(partitions, error, batch)
-        if partitions:
-            self._until_done(lambda: self._take_over(partitions))
+        self._owed = partitions
+
+    def _mend(self) -> None:
+        """One attempt to be whole: producers open, what is owed taken over.
+
+        A broker away is no reason to die. Between two attempts the group is
+        served: it goes on without us, and a member that is silent for long is
+        forgotten by its own client. What that poll returns is read again, since
+        taking over sets every position.
+        """
+        world = self._world
+        try:
+            if not self._outlets:
+                self._open()
+            if self._owed:
+                self._take_over(self._owed)
+                self._owed = []
+                world.watcher.assigned(self._ledgers)
+        except RefusalError:
+            raise
+        except (TransactionError, BrokerError) as error:
+            world.watcher.still_failing(error)
+            world.clock.sleep(RETRY_SECONDS)
+            world.inbox.poll(1, 0)
 
     def _open(self) -> None:
         self._outlets = [self._world.outlets.open(slot) for slot in range(SLOTS)]
-
-    def _until_done(self, attempt: Callable[[], None]) -> None:
-        """Try until it works or the worker is told to stop; a broker away is no reason to die."""
-        while not self._stopping():
-            try:
-                attempt()
-            except RefusalError:
-                raise
-            except (TransactionError, BrokerError) as error:
-                self._world.watcher.still_failing(error)
-                self._world.clock.sleep(RETRY_SECONDS)
-            else:
-                return
 
     def _abort_all(self) -> bool:
         """Abort what is open; False when that is not known to have worked."""
@@ -237,12 +254,11 @@ class Worker:
             inbox.hold(list(self._held), held=True)
 
     def assigned(self, partitions: Sequence[int]) -> None:
-        """Restore before reading."""
+        """Owed from now on: `step` restores before it reads."""
         if any(partition >= self._partitions for partition in partitions):
             raise PartitionsRaisedError(max(partitions) + 1, self._partitions)
-        self._held = {}
-        self._until_done(lambda: self._take_over(partitions))
-        self._world.watcher.assigned(self._ledgers)
+        self._drop(self._ledgers)
+        self._held, self._owed = {}, list(partitions)
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """Still ours: let the batch under way land, keep snapshots, then forget."""
@@ -260,6 +276,7 @@ class Worker:
         self._ledgers = {p: ledger for p, ledger in self._ledgers.items() if p not in gone}
         self._positions = {p: o for p, o in self._positions.items() if p.partition not in gone}
         self._held = {p: until for p, until in self._held.items() if p not in gone}
+        self._owed = [p for p in self._owed if p not in gone]
         self._world.watcher.dropped(self._ledgers)
 
     def _tip(self, partition: int) -> Ledger | Draft:

@@ -51,8 +51,13 @@ class Watcher(Protocol):
         """Partitions were given up; these are left."""
         ...
 
-    def went_round(self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool) -> None:
-        """Once round the loop; `idle` with nothing to decide, `holding` with a partition held."""
+    def went_round(
+        self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool, member: bool
+    ) -> None:
+        """Once round the loop: `idle` with nothing to decide, `holding` with a partition held.
+
+        `member` is whether the group counts this worker among its own.
+        """
         ...
 
     def draining(self) -> None:

@@ -19,8 +19,8 @@ from stream.edge.clients import consumer, headers_of
 from stream.errors import BrokerError
 from stream.ports import Identity, Listener, Place, Positions, Record
 
-CALL_SECONDS = 15.0
-"""Longest a question about offsets may wait; open transactions of a dead owner end in it."""
+CALL_SECONDS = 5.0
+"""Longest a question about offsets may wait; it is asked again, so the group is served between."""
 
 
 class KafkaInbox:
@@ -36,15 +36,21 @@ class KafkaInbox:
                 "group.instance.id": worker_id,
                 # Range deals out the same partition numbers of every topic to one member.
                 "partition.assignment.strategy": "range",
+                "error_cb": self._hear,
             },
         )
+        # Questions go by a client of their own: the member's does not answer while it is being
+        # given or deprived of partitions.
+        self._asker: Consumer = consumer(settings, settings.group_id)
         self._read: set[Place] = set()
+        self._fatal: KafkaError | None = None
 
     def subscribe(self, listener: Listener) -> None:
         """Join the group; the listener is called from inside `poll` and `close`."""
 
         def assigned(client: Consumer, places: list[TopicPartition]) -> None:
-            del client
+            # Nothing is read before the listener says from where.
+            client.assign([])
             listener.assigned(_whole_partitions(places))
 
         def revoked(client: Consumer, places: list[TopicPartition]) -> None:
@@ -63,6 +69,8 @@ class KafkaInbox:
 
     def poll(self, limit: int, timeout_ms: int) -> list[Record]:
         """Up to `limit` records; BrokerError when reading cannot go on."""
+        if self._fatal is not None:
+            raise _dead("the inputs", self._fatal)
         found = []
         for message in self._client.consume(limit, timeout_ms / 1000):
             error = message.error()
@@ -72,6 +80,11 @@ class KafkaInbox:
                 self._complain(message, error)
         return found
 
+    def _hear(self, error: KafkaError) -> None:
+        """Called by the client; a fatal error leaves a client that is silent for ever."""
+        if error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
+            self._fatal = error
+
     def _complain(self, message: Message, error: KafkaError) -> None:
         """Nothing for what the client mends by itself, BrokerError for what it cannot."""
         place = Place(message.topic() or "", message.partition() or 0)
@@ -79,11 +92,9 @@ class KafkaInbox:
             KafkaError._AUTO_OFFSET_RESET,
             KafkaError.OFFSET_OUT_OF_RANGE,
         )
-        if error.fatal() or (lost_offset and place in self._read):
-            raise BrokerError(
-                f"reading {place.topic or 'the inputs'}: {error.name()}",
-                fix="another process under this `instance`, or deleted records: tenminute doctor",
-            )
+        dead = error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)
+        if dead or (lost_offset and place in self._read):
+            raise _dead(place.topic or "the inputs", error)
 
     def identity(self) -> Identity | None:
         """Member id and the client's proof; None when the group has let this member go."""
@@ -96,7 +107,7 @@ class KafkaInbox:
         """Stable committed offsets; BrokerError when the broker does not say."""
         asked = [TopicPartition(*place) for place in places]
         try:
-            answers = self._client.committed(asked, timeout=CALL_SECONDS)
+            answers = self._asker.committed(asked, timeout=CALL_SECONDS)
         except KafkaException as error:
             raise _unanswered("committed offsets", error) from None
         found: dict[Place, int | None] = {}
@@ -110,7 +121,7 @@ class KafkaInbox:
     def bounds(self, place: Place) -> tuple[int, int]:
         """First offset kept and the offset after the last record."""
         try:
-            low, high = self._client.get_watermark_offsets(
+            low, high = self._asker.get_watermark_offsets(
                 TopicPartition(*place), timeout=CALL_SECONDS
             )
         except KafkaException as error:
@@ -145,6 +156,7 @@ class KafkaInbox:
     def close(self) -> None:
         """Close the client; a static member keeps its place for the session time-out."""
         self._client.close()
+        self._asker.close()
 
 
 def _whole_partitions(places: Sequence[TopicPartition]) -> list[int]:
@@ -175,6 +187,14 @@ def record_of(message: Message) -> Record:
         message.value(),
         headers_of(message),
         -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+    )
+
+
+def _dead(topic: str, error: KafkaError) -> BrokerError:
+    """What no further poll mends; a restarted worker joins under the same name at once."""
+    return BrokerError(
+        f"reading {topic}: {error.name()}",
+        fix="another process under this `instance`, or deleted records: tenminute doctor",
     )
 
 

@@ -127,7 +127,9 @@ class EngineWatcher:
         self._count(left)
         self._log.info("released", left=sorted(left))
 
-    def went_round(self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool) -> None:
+    def went_round(
+        self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool, member: bool
+    ) -> None:
         """Progress, and what is due from time to time."""
         now = time.time()
         self._metrics.loop.progress_at.set(now)
@@ -141,7 +143,7 @@ class EngineWatcher:
             self._count(ledgers)
         state = "holding" if holding else "running"
         detail = f"{len(ledgers)} partitions"
-        self._health.say(state, ready=self._assigned_once and not holding, detail=detail)
+        self._health.say(state, ready=self._assigned_once and member and not holding, detail=detail)
         self._metrics.loop.held.set(1 if holding else 0)
 
     def draining(self) -> None:

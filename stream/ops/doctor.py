@@ -37,6 +37,13 @@ DRIFTS_SHOWN_MAX = 3
 SCHEMAS = (
     "bureau.features",
     "decision.audit",
+    "decision.audit.checkpoints",
+    "decision.audit.checkpoints.headers",
+    "decision.audit.dead-letter",
+    "decision.audit.headers",
+    "decision.control",
+    "decision.control.acks",
+    "decision.control.headers",
     "disbursement.decisions",
     "loan.application-events",
     "loan.applications",

@@ -146,7 +146,9 @@ class Seeing:
         """Partitions went."""
         self._count("dropped")
 
-    def went_round(self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool) -> None:
+    def went_round(
+        self, ledgers: Mapping[int, Ledger], *, idle: bool, holding: bool, member: bool
+    ) -> None:
         """Too often to note."""
 
     def draining(self) -> None:
