@@ -43,6 +43,7 @@ from stream.demo.watcher import Watcher
 from stream.domain.decision import Outcome
 from stream.domain.instant import from_ms
 from stream.domain.topics import OUTCOMES
+from stream.edge.letter_keys import write_key
 from stream.errors import BrokerError, ConfigError, Exit
 from stream.loop.reader import read_totals
 from stream.ops import topics
@@ -132,12 +133,16 @@ def _stage(options: DemoOptions, state: DemoState, screen: Screen) -> Iterator[S
         else:
             bootstrap, why, real = options.bootstrap, f"Kafka at {options.bootstrap}", True
         partitions = base.partitions if real else MOCK_PARTITIONS
+        letters = folder / "letters.key"
+        if not letters.exists():
+            write_key(letters)
         settings = load_settings(
             bootstrap=bootstrap,
             state_dir=folder / "engine",
             partitions=partitions,
             workers=options.workers,
             metrics_port=free_port(),
+            dead_letter_key_file=letters,
             group_id=f"tenminute-engine-{run.name}",
         )
         state.broker = why

@@ -57,7 +57,10 @@ def run_worker(settings: Settings, index: int) -> None:
         return
     models = {name: segment.model for name, segment in policy.segments.items()}
     with store, open_world(settings, index, Local(store, metrics, log, stop), models) as world:
-        pipeline = Pipeline(scorers, policy, read_sealer(settings))
+        sealer = read_sealer(settings)
+        if sealer is None:
+            log.warning("dead_letters_in_the_open", reason="no dead_letter_key_file")
+        pipeline = Pipeline(scorers, policy, sealer)
         # What is loaded by now stays: later collections need not look at it again.
         gc.collect()
         gc.freeze()
