@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from stream.codec.decision_v1 import decode_audit, encode_audit
 from stream.config import Settings
+from stream.domain.chain import ChainHead, chain_headers, link
 from stream.domain.topics import AUDIT
 from stream.edge.clients import producer
 from stream.ops.explain import explain
@@ -37,7 +38,11 @@ def test_explain_finds_one_among_others(settings: Settings) -> None:
             EXPLAINED.decision, application_id=f"explained-{number:04d}"
         )
         value, headers = encode_audit(msgspec.structs.replace(EXPLAINED, decision=renamed))
-        sender.produce(AUDIT, value, renamed.applicant_token, number % 6, headers=headers)
+        # Links, as every record there: engines that start later read the last one's place.
+        before, partition = ChainHead(number, bytes(32)), number % 6
+        head = link(before, partition, renamed.applicant_token.encode(), value)
+        headers += chain_headers(head, before)
+        sender.produce(AUDIT, value, renamed.applicant_token, partition, headers=headers)
     assert sender.flush(20) == 0
     code, output = run(settings, "explained-0013")
     assert code == 0
