@@ -17,7 +17,7 @@ from faults.proxy import FaultProxy
 from faults.rules import Action, once
 from faults.wire import Api
 
-TOPIC = "disbursement.decisions"
+TOPIC = "outreach.contacts"  # one that no engine on this broker reads
 INPUT = "loan.applications"
 STEP_SECONDS = 4.0
 QUIET = logging.getLogger("faults.probe")
