@@ -11,8 +11,10 @@ from stream.config import Settings
 from stream.domain.chain import GENESIS, ChainHead, head_of
 from stream.domain.topics import AUDIT
 from stream.edge.clients import consumer, headers_of
+from stream.edge.offsets import bounds_of
 from stream.errors import BrokerError
 from stream.limits import RESTORE_SECONDS_MAX
+from stream.ports import Place
 
 _CALL_SECONDS = 15.0
 _WINDOW_RECORDS = 64
@@ -31,7 +33,7 @@ def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, Chain
     )
     try:
         found: dict[int, ChainHead] = {}
-        bounds = {p: _bounds(ender, p) for p in partitions}
+        bounds = {p: bounds_of(ender, Place(AUDIT, p), _CALL_SECONDS) for p in partitions}
         window = _WINDOW_RECORDS
         while open_ := {p: b for p, b in bounds.items() if p not in found and b[0] < b[1]}:
             starts = {p: max(low, end - window) for p, (low, end) in open_.items()}
@@ -49,12 +51,6 @@ def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, Chain
     finally:
         reader.close()
         ender.close()
-
-
-def _bounds(ender: Consumer, partition: int) -> tuple[int, int]:
-    """First offset kept and the end, records of open transactions included."""
-    low, end = ender.get_watermark_offsets(TopicPartition(AUDIT, partition), timeout=_CALL_SECONDS)
-    return low, end
 
 
 def _last_between(

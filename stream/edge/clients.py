@@ -6,12 +6,19 @@ import logging
 from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaException,
+    Message,
+    Producer,
+)
 
 from stream.codec.keys import PARTITIONER
 from stream.config import Settings
 from stream.errors import BrokerError
 from stream.limits import CONSUMER_QUEUE_KILOBYTES, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
+from stream.ports import Record
 
 PROBE_SECONDS = 5.0
 """How long a verb waits for the first word of a broker."""
@@ -113,6 +120,23 @@ def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
     except (SystemError, UnicodeDecodeError):  # the first is how the client reports the second
         return []
     return list(headers.items() if isinstance(headers, dict) else headers)
+
+
+def record_of(message: Message) -> Record:
+    """The record of a message that carries no error."""
+    kind, timestamp_ms = message.timestamp()
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise AssertionError("a consumed message has a place")
+    return Record(
+        topic,
+        partition,
+        offset,
+        message.key(),
+        message.value(),
+        headers_of(message),
+        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+    )
 
 
 def require_topic(bootstrap: str, topic: str, **extra: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import structlog
 from confluent_kafka import (
@@ -23,36 +22,22 @@ from confluent_kafka import (
 )
 
 from stream.codec.control_v1 import CommandRefusedError, Refusal, decode_command, encode_ack
-from stream.codec.signatures import Trusted, key_id, read_public_key
 from stream.config import Settings
 from stream.domain.application import Segment
 from stream.domain.control import Acknowledgement, AckResult, Command, Scope, Switches
 from stream.domain.decision import Decision
 from stream.domain.instant import from_ms
 from stream.domain.topics import ACKS, CONTROL
-from stream.edge.clients import consumer, headers_of, producer
-from stream.errors import BrokerError, ConfigError
+from stream.edge.clients import consumer, producer, record_of
+from stream.edge.key_pairs import OPERATOR
+from stream.errors import BrokerError
 from stream.obs.control_metrics import ControlMetrics
-from stream.ports import Record
 
 CATCH_UP_SECONDS_MAX = 60.0
 """Longest the commands in force may take to read before a worker stops loudly."""
 _CALL_SECONDS = 15.0
 _RECORDS_A_POLL = 100
 _FLUSH_SECONDS = 2.0
-
-
-def read_trusted_keys(files: Iterable[Path]) -> Trusted:
-    """The public keys in the files, by key id; ConfigError names a file that holds none."""
-    keys = []
-    for file in files:
-        try:
-            keys.append(read_public_key(file.read_bytes()))
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"control key {file}: {error}", fix="make a pair: tenminute control keygen DIR"
-            ) from None
-    return {key_id(key): key for key in keys}
 
 
 class Controls:
@@ -71,7 +56,7 @@ class Controls:
         """What is in force; replaced as a whole by `poll`, never changed."""
         self._settings, self._worker, self._models = settings, worker, models
         self._metrics, self._log = metrics, log
-        self._trusted = read_trusted_keys(settings.control_key_files)
+        self._trusted = OPERATOR.read_public(settings.control_key_files)
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
         self._unsent: list[Acknowledgement] = []
@@ -172,17 +157,8 @@ class Controls:
             return 0
         if offset is None:
             raise AssertionError("a record has an offset")
-        record = Record(
-            CONTROL,
-            0,
-            offset,
-            message.key(),
-            message.value(),
-            headers_of(message),
-            message.timestamp()[1],
-        )
         try:
-            command = self._known(decode_command(record, self._trusted))
+            command = self._known(decode_command(record_of(message), self._trusted))
         except CommandRefusedError as refused:
             self._refuse(offset, refused)
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from confluent_kafka import (
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
     KafkaException,
@@ -15,7 +14,8 @@ from confluent_kafka import (
 
 from stream.config import Settings
 from stream.domain.topics import INPUTS
-from stream.edge.clients import consumer, headers_of
+from stream.edge.clients import consumer, record_of
+from stream.edge.offsets import bounds_of, committed_of
 from stream.errors import BrokerError
 from stream.ports import Identity, Listener, Place, Positions, Record
 
@@ -105,28 +105,17 @@ class KafkaInbox:
 
     def committed(self, places: Sequence[Place]) -> dict[Place, int | None]:
         """Stable committed offsets; BrokerError when the broker does not say."""
-        asked = [TopicPartition(*place) for place in places]
         try:
-            answers = self._asker.committed(asked, timeout=CALL_SECONDS)
+            return committed_of(self._asker, places, CALL_SECONDS)
         except KafkaException as error:
             raise _unanswered("committed offsets", error) from None
-        found: dict[Place, int | None] = {}
-        for answer in answers:
-            if answer.error is not None:
-                raise _unanswered("committed offsets", KafkaException(answer.error))
-            offset = answer.offset if answer.offset >= 0 else None
-            found[Place(answer.topic, answer.partition)] = offset
-        return found
 
     def bounds(self, place: Place) -> tuple[int, int]:
         """First offset kept and the offset after the last record."""
         try:
-            low, high = self._asker.get_watermark_offsets(
-                TopicPartition(*place), timeout=CALL_SECONDS
-            )
+            return bounds_of(self._asker, place, CALL_SECONDS)
         except KafkaException as error:
             raise _unanswered(f"offsets of {place.topic}", error) from None
-        return low, high
 
     def read_from(self, positions: Positions) -> None:
         """Assign exactly these places; what was fetched before is dropped."""
@@ -171,23 +160,6 @@ def _whole_partitions(places: Sequence[TopicPartition]) -> list[int]:
             fix="give these topics the same partition count: tenminute topics diff",
         )
     return sorted(topics)
-
-
-def record_of(message: Message) -> Record:
-    """The record of a message that carries no error."""
-    kind, timestamp_ms = message.timestamp()
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    if topic is None or partition is None or offset is None:
-        raise AssertionError("a consumed message has a place")
-    return Record(
-        topic,
-        partition,
-        offset,
-        message.key(),
-        message.value(),
-        headers_of(message),
-        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-    )
 
 
 def _dead(topic: str, error: KafkaError) -> BrokerError:

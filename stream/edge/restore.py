@@ -28,8 +28,8 @@ from stream.domain.decision import Decision
 from stream.domain.ledger import Ledger
 from stream.domain.topics import DECISIONS, EVENTS
 from stream.edge.chain_tail import last_heads
-from stream.edge.clients import consumer
-from stream.edge.inbox import record_of
+from stream.edge.clients import consumer, record_of
+from stream.edge.offsets import bounds_of
 from stream.edge.snapshots import Snapshots
 from stream.errors import BrokerError, PoisonError
 from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS, RESTORE_SECONDS_MAX
@@ -156,13 +156,12 @@ class _KeyCheck:
 def end_of(ender: Consumer, place: Place) -> int:
     """End of a partition, asked of a client that reads records of open transactions too."""
     try:
-        _, end = ender.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECONDS)
+        return bounds_of(ender, place, _CALL_SECONDS)[1]
     except KafkaException as error:
         raise BrokerError(
             f"cannot read the end of {place.topic}: {error.args[0].name()}",
             fix="run: tenminute doctor",
         ) from None
-    return end
 
 
 def _until(reader: Consumer, waiting: dict[Place, int]) -> Iterator[tuple[Place, Message]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from stream.config import Settings
 from stream.domain.topics import DECISIONS, INPUTS
 from stream.edge.clients import consumer
+from stream.edge.offsets import bounds_of, committed_of
 from stream.errors import BrokerError
 from stream.ports import Place, Positions
 
@@ -39,18 +40,10 @@ def ask_settled(settings: Settings, partitions: Sequence[int]) -> Settled:
     # A client of its own: the loop's cannot ask while it leaves the group.
     asker = consumer(settings, settings.group_id)
     try:
-        ends = {}
-        for partition in partitions:
-            place = Place(DECISIONS, partition)
-            _, end = asker.get_watermark_offsets(TopicPartition(*place), timeout=CALL_SECONDS)
-            ends[place] = end
-        places = [TopicPartition(topic, p) for topic in INPUTS for p in partitions]
-        committed: dict[Place, int | None] = {}
-        for answer in asker.committed(places, timeout=CALL_SECONDS):
-            if answer.error is not None:
-                raise KafkaException(answer.error)
-            offset = answer.offset if answer.offset >= 0 else None
-            committed[Place(answer.topic, answer.partition)] = offset
+        decisions = [Place(DECISIONS, partition) for partition in partitions]
+        ends = {place: bounds_of(asker, place, CALL_SECONDS)[1] for place in decisions}
+        inputs = [Place(topic, partition) for topic in INPUTS for partition in partitions]
+        committed = committed_of(asker, inputs, CALL_SECONDS)
     except KafkaException as error:
         raise BrokerError(
             f"no answer about what is settled: {error.args[0].name()}", fix="tenminute doctor"

@@ -17,6 +17,7 @@ from rich.table import Table
 from stream.config import load_settings
 from stream.domain.topics import AUDIT, CHECKPOINTS
 from stream.edge.clients import require_topic
+from stream.edge.key_pairs import NOTARY
 from stream.errors import Exit
 from stream.obs.logs import configure_logs
 from stream.ops import audit
@@ -42,7 +43,7 @@ File = Annotated[Path | None, typer.Option("--file", help="Read an export instea
 @audit_app.command(epilog="Example: tenminute audit keygen /etc/tenminute/notary")
 def keygen(folder: Annotated[Path, typer.Argument(help="Folder of the new pair.")]) -> None:
     """Make the notary's key pair: one file signs checkpoints, the other checks them."""
-    private_file, public_file, name = audit.make_keys(folder)
+    private_file, public_file, name = NOTARY.make(folder)
     typer.echo(f"{private_file}: signs checkpoints; only the notary reads it")
     typer.echo(f"{public_file}: key {name}; give it to whoever verifies")
 
@@ -62,13 +63,13 @@ def notary(
     from stream.ops.notary import Notary, Pace
 
     settings = load_settings(config, bootstrap=bootstrap)
-    private = audit.load_private(key_file)
+    private = NOTARY.read_private(key_file)
     for topic in (AUDIT, CHECKPOINTS):
         require_topic(settings.bootstrap, topic, **settings.kafka)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    earlier = audit.load_trusted(public_key or [])
+    earlier = NOTARY.read_public(public_key or [])
     pace = Pace(every_records, every_seconds)
     Notary(settings, private, pace, earlier, configure_logs("notary")).run(stop)
 
@@ -85,7 +86,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Find every audit record altered, removed, inserted, moved or cut off; exit 1 if any."""
-    trusted = audit.load_trusted(public_key or [])
+    trusted = NOTARY.read_public(public_key or [])
     with ExitStack() as stack:
         source = _source(stack, file, config, bootstrap)
         numbers = source.partitions() if partition is None else [partition]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -22,24 +21,15 @@ from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.codec.control_v1 import CommandRefusedError, decode_ack, decode_command, encode_command
-from stream.codec.signatures import (
-    Trusted,
-    key_id,
-    new_private_key,
-    private_pem,
-    public_pem,
-    read_private_key,
-)
+from stream.codec.signatures import Trusted, key_id
 from stream.config import Settings
 from stream.domain.control import Acknowledgement, AckResult, Command, Switches
 from stream.domain.instant import from_ms, to_ms
 from stream.domain.topics import ACKS, CONTROL
-from stream.edge.clients import consumer, headers_of, producer
-from stream.edge.controls import read_trusted_keys
+from stream.edge.clients import consumer, producer, record_of
+from stream.edge.key_pairs import OPERATOR
 from stream.errors import BrokerError, ConfigError
-from stream.ports import Record
 
-PRIVATE_NAME, PUBLIC_NAME = "control.key", "control.pub"
 ANSWER_SECONDS_MAX = 15.0
 
 
@@ -75,33 +65,9 @@ class Outcome(NamedTuple):
         return {ack.worker for ack in self.acks}
 
 
-def make_keys(folder: Path) -> tuple[Path, Path, str]:
-    """Write a new pair; the private file is readable by its owner only. Never overwrites."""
-    private = new_private_key()
-    private_file, public_file = folder / PRIVATE_NAME, folder / PUBLIC_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        private_file.touch(mode=0o600, exist_ok=False)
-        private_file.write_bytes(private_pem(private))
-        public_file.write_bytes(public_pem(private.public_key()))
-    except OSError as error:
-        raise ConfigError(f"{folder}: {error}", fix="name a new, writable folder") from None
-    return private_file, public_file, key_id(private.public_key())
-
-
-def load_private_key(file: Path) -> Ed25519PrivateKey:
-    """The signing key of a file; ConfigError when there is none."""
-    try:
-        return read_private_key(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"signing key {file}: {error}", fix="make a pair: tenminute control keygen DIR"
-        ) from None
-
-
 def trusted_of(settings: Settings, private: Ed25519PrivateKey | None = None) -> Trusted:
     """The keys whose commands are shown as in force: the configured ones and one's own."""
-    trusted = dict(read_trusted_keys(settings.control_key_files))
+    trusted = dict(OPERATOR.read_public(settings.control_key_files))
     if private is not None:
         trusted[key_id(private.public_key())] = private.public_key()
     return trusted
@@ -154,17 +120,9 @@ def look(settings: Settings, trusted: Trusted) -> Seen:
     switches, refused = Switches(), {}
     for message in read_all(settings, CONTROL):
         offset = message.offset() or 0
-        record = Record(
-            CONTROL,
-            0,
-            offset,
-            message.key(),
-            message.value(),
-            headers_of(message),
-            message.timestamp()[1],
-        )
         try:
-            switches = switches.with_command(decode_command(record, trusted), offset)
+            command = decode_command(record_of(message), trusted)
+            switches = switches.with_command(command, offset)
         except CommandRefusedError as error:
             refused[offset] = error.refusal.value
     acks: dict[int, list[Acknowledgement]] = {}

@@ -13,6 +13,7 @@ from stream.domain.application import Channel, Segment
 from stream.domain.control import EVERYTHING, Action, Scope
 from stream.domain.topics import ACKS, CONTROL
 from stream.edge.clients import require_topic
+from stream.edge.key_pairs import OPERATOR
 from stream.errors import ConfigError, Exit
 from stream.ops import control
 from stream.ops.control_show import lines, print_rows, rows_of, told
@@ -56,7 +57,7 @@ class _Sending(NamedTuple):
 @control_app.command(epilog="Example: tenminute control keygen /etc/tenminute/keys")
 def keygen(folder: Annotated[Path, typer.Argument(help="Folder of the new pair.")]) -> None:
     """Make a key pair: one file signs commands, the other is what engines trust."""
-    private_file, public_file, name = control.make_keys(folder)
+    private_file, public_file, name = OPERATOR.make(folder)
     typer.echo(f"{private_file}: signs commands; keep it with those who may stop approvals")
     typer.echo(f'{public_file}: key {name}; on every engine, control_key_files = ["{public_file}"]')
 
@@ -173,7 +174,7 @@ def list_controls(
 ) -> None:
     """Show what is in force: since when, by whom, and which workers have acknowledged."""
     settings = load_settings(config, bootstrap=bootstrap)
-    private = control.load_private_key(key_file) if key_file is not None else None
+    private = OPERATOR.read_private(key_file) if key_file is not None else None
     trusted = control.trusted_of(settings, private)
     if not trusted:
         raise ConfigError(
@@ -217,7 +218,7 @@ def _require_topics(settings: Settings) -> None:
 def _send(sending: _Sending, facts: dict[str, object]) -> None:
     """Publish the command and, when asked, wait for its acknowledgements; exit 1 without them."""
     settings = sending.settings
-    private = control.load_private_key(sending.key_file)
+    private = OPERATOR.read_private(sending.key_file)
     _require_topics(settings)
     seen = control.look(settings, control.trusted_of(settings, private))
     command = control.make_command(facts, seen.switches, sending.by)

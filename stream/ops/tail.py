@@ -25,8 +25,8 @@ from stream.domain.topics import (
     OUTCOMES,
     REVIEWS,
 )
-from stream.edge.clients import consumer, require_topic
-from stream.edge.inbox import CALL_SECONDS, record_of
+from stream.edge.clients import consumer, record_of, require_topic
+from stream.edge.inbox import CALL_SECONDS
 from stream.errors import BrokerError
 from stream.ops.last_run import reachable
 from stream.ops.tail_rows import Stream, line_of, row_of

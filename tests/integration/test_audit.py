@@ -28,9 +28,10 @@ from stream.domain.ledger import Ledger
 from stream.domain.topics import AUDIT, CHECKPOINTS
 from stream.edge.chain_tail import last_heads
 from stream.edge.clients import producer, transactional_producer
+from stream.edge.key_pairs import NOTARY
 from stream.edge.onnx_scorer import load_models
 from stream.errors import BrokerError, FatalError
-from stream.ops import audit, topics
+from stream.ops import topics
 from stream.ops.audit_read import Source
 from stream.ops.notary import Notary, Pace
 from stream.pipeline import Pipeline
@@ -146,7 +147,7 @@ def test_from_the_first_link_to_the_broken_one(settings: Settings, tmp_path: Pat
     assert code == 0, output
     key_file, public = tmp_path / "notary.key", str(tmp_path / "notary.pub")
     assert key_file.stat().st_mode & 0o777 == 0o600
-    private = audit.load_private(key_file)
+    private = NOTARY.read_private(key_file)
     watch(Notary(settings, private, Pace(1_000, 0.2), {}, LOG), 2, settings)
     send(settings, decided(200, ledgers))
     watch(Notary(settings, private, Pace(10, 60), {}, LOG), 4, settings)

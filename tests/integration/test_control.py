@@ -37,6 +37,7 @@ from stream.domain.instant import from_ms
 from stream.domain.topics import APPLICATIONS, CONTROL, INPUTS
 from stream.edge.clients import consumer
 from stream.edge.controls import Controls
+from stream.edge.key_pairs import OPERATOR
 from stream.errors import BrokerError
 from stream.obs.control_metrics import ControlMetrics
 from stream.ops import control
@@ -55,12 +56,12 @@ def now() -> str:
 @pytest.fixture
 def own(settings: Settings, tmp_path: Path) -> Settings:
     """Settings with a key of the test's own: what other tests command is a stranger's."""
-    _, public_file, _ = control.make_keys(tmp_path / "keys")
+    _, public_file, _ = OPERATOR.make(tmp_path / "keys")
     return settings.model_copy(update={"control_key_files": [public_file]})
 
 
 def key_file(settings: Settings) -> Path:
-    return settings.control_key_files[0].with_name(control.PRIVATE_NAME)
+    return settings.control_key_files[0].with_name("control.key")
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def test_a_command_reaches_a_running_and_a_starting_worker(own: Settings) -> Non
 
 def test_what_is_no_trusted_command_is_refused_and_counted(own: Settings) -> None:
     """Unsigned, foreign, moved, unknown: nothing is applied, and the next command still is."""
-    private = control.load_private_key(key_file(own))
+    private = OPERATOR.read_private(key_file(own))
     key, value, headers = encode_command(command(issued_at=now()), private)
     with worker(own) as (controls, metrics):
         send(own, key, value, [])
@@ -150,7 +151,7 @@ def test_what_is_no_trusted_command_is_refused_and_counted(own: Settings) -> Non
 
 def test_a_signed_tombstone_resumes(own: Settings) -> None:
     """A null value under a trusted signature gives the switch back to its default."""
-    private = control.load_private_key(key_file(own))
+    private = OPERATOR.read_private(key_file(own))
     with worker(own) as (controls, _):
         before = controls.switches.version
         control.publish(own, command(issued_at=now()), private)
@@ -174,7 +175,7 @@ def test_the_last_affected_decision_is_in_scope_and_before_the_command(own: Sett
         controls.saw([farmer], at_ms - 40)
         controls.saw([shopper], at_ms)
         before = controls.switches.version
-        offset = control.publish(own, issued, control.load_private_key(key_file(own)))
+        offset = control.publish(own, issued, OPERATOR.read_private(key_file(own)))
         await_version(controls, before)
         controls.saw([farmer], at_ms + 10_000)
         controls.acknowledge()

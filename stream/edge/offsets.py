@@ -1,0 +1,28 @@
+"""Asking the broker about offsets; each caller says in its own words what an error means to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from stream.ports import Place
+
+
+def bounds_of(asker: Consumer, place: Place, seconds: float) -> tuple[int, int]:
+    """First offset kept and the end; a reader of committed records is told the stable end."""
+    low, end = asker.get_watermark_offsets(TopicPartition(*place), timeout=seconds)
+    return low, end
+
+
+def committed_of(
+    asker: Consumer, places: Sequence[Place], seconds: float
+) -> dict[Place, int | None]:
+    """Committed offsets of the asker's group, None where there is none."""
+    found: dict[Place, int | None] = {}
+    for answer in asker.committed([TopicPartition(*place) for place in places], timeout=seconds):
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        offset = answer.offset if answer.offset >= 0 else None
+        found[Place(answer.topic, answer.partition)] = offset
+    return found
