@@ -208,10 +208,6 @@ class Clock(Protocol):
 class Pending(Protocol):
     """Work handed to a lane."""
 
-    def done(self) -> bool:
-        """Whether `wait` would return at once."""
-        ...
-
     def wait(self) -> None:
         """Return when the work has ended; raises what the work raised."""
         ...

@@ -50,10 +50,8 @@ SLOTS = 2
 class Flight(NamedTuple):
     """A batch whose commit is under way."""
 
-    outlet: Outlet
     batch: Batch
     drafts: dict[int, Draft]
-    ends: dict[Place, int]
     pending: Pending
 
 
@@ -148,7 +146,7 @@ class Worker:
         for partition, draft in drafts.items():
             draft.rest_on(self._ledgers[partition])
         pending = world.lane.submit(lambda: outlet.commit(ends, identity))  # 6, 7
-        self._flight = Flight(outlet, batch, drafts, ends, pending)
+        self._flight = Flight(batch, drafts, pending)
         self._positions.update(ends)
         self._turn = (self._turn + 1) % SLOTS
         self._pace(world.clock.seconds() - began)
@@ -164,8 +162,12 @@ class Worker:
             self._recover(error, flight.batch, resume=resume)
             return False
         for partition, draft in flight.drafts.items():  # 8
-            draft.apply(self._ledgers[partition])
-            self._ledgers[partition].forget()
+            ledger = self._ledgers[partition]
+            hour = ledger.forgotten_hour
+            draft.apply(ledger)
+            # Looking through ninety days of hours with every batch would find nothing.
+            if ledger.forgotten_hour != hour:
+                ledger.forget()
         self._since_quiet += len(flight.batch.decisions)
         self._world.watcher.committed(flight.batch)
         return True

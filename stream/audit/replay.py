@@ -212,20 +212,10 @@ def _referred(audit: Audit) -> Referred | None:
     answer, decision = audit.referral_outcome, audit.decision
     if answer is None:
         return None
-    return Referred(
+    return msgspec.structs.replace(
+        Referred.of(decision),
         decision_id=answer.decision_id,
-        applicant_token=decision.applicant_token,
-        channel=decision.channel,
-        segment=decision.segment,
-        product_code=decision.product_code,
-        requested_amount_fen=decision.requested_amount_fen,
-        term_months=decision.term_months,
-        submitted_at=decision.submitted_at,
-        consent_signed_at=decision.consent_signed_at,
-        consent_expires_at=decision.consent_expires_at,
         overridable=_overridable(audit.rules),
-        application_sha256=decision.application_sha256,
-        synthetic=decision.synthetic,
     )
 
 

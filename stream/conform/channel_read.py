@@ -26,7 +26,6 @@ class Reader:
 
     def __init__(self, settings: Settings, topic: str, partitions: int, *, whole: bool) -> None:
         """Note where to read from; records published after this are seen."""
-        self._topic = topic
         self._settings = settings
         self._consumer = consumer(settings, "tenminute-conform")
         places = [TopicPartition(topic, number) for number in range(partitions)]

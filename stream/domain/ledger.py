@@ -92,6 +92,11 @@ class Ledger(Struct):
         """Nothing submitted before this is decided any more."""
         return self.newest_ms - LEDGER_WINDOW_MS
 
+    @property
+    def forgotten_hour(self) -> int:
+        """What was decided before this hour is forgotten; moves with the newest decision."""
+        return (self.horizon_ms - CLOCK_SKEW_MS_MAX) // HOUR_MS
+
     def take(self, fact: Decision | ApplicationEvent) -> None:
         """Take in one committed fact; a second time changes nothing."""
         if isinstance(fact, Decision):
@@ -139,7 +144,7 @@ class Ledger(Struct):
 
     def forget(self) -> int:
         """Drop what lies before the horizon; says how many ids went."""
-        edge = (self.horizon_ms - CLOCK_SKEW_MS_MAX) // HOUR_MS
+        edge = self.forgotten_hour
         before = len(self.answered)
         for hour in [hour for hour in self.decided_by_hour if hour < edge]:
             for application_id in self.decided_by_hour.pop(hour):

@@ -12,10 +12,6 @@ class Committing:
     def __init__(self, future: Future[None]) -> None:
         self._future = future
 
-    def done(self) -> bool:
-        """Whether `wait` would return at once."""
-        return self._future.done()
-
     def wait(self) -> None:
         """Return when it has ended; raises what it raised. The commit bounds its own time."""
         self._future.result()

@@ -178,10 +178,6 @@ class _Work:
     def __init__(self, process: Process) -> None:
         self._process, self.promise = process, Promise()
 
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self.promise.done
-
     def wait(self) -> None:
         """Until it has ended; raises what it raised."""
         self._process.wait(self.promise)
