@@ -34,7 +34,8 @@ def decision_of(number: int, outcome: Outcome = Outcome.APPROVE) -> Decision:
         offer_id=None, offer_expires_at=None, reasons=(), referral=None, score_points=None, pd=None,
         band=None, model=None, policy=PolicyUsed("p", "0"), list_version=None,
         exposure_before_fen=0, exposure_after_fen=0, application_sha256="0", submitted_at=AT,
-        decided_at=AT, deadline_met=True, synthetic=True, consent_signed_at=AT, consent_expires_at=AT,
+        decided_at=AT, deadline_met=True, synthetic=True, consent_signed_at=AT,
+        consent_expires_at=AT,
     )  # fmt: skip
 
 
