@@ -180,8 +180,8 @@ class Pipeline:
                 store_age_ms=store_age_ms,
                 exposure_fen=0,
                 stopped_by=under.switches.stopped(app.segment, app.channel, model_id),
-                cancelled=draft.cancelled(app.application_id),
-                human_asked=draft.human_asked(app.application_id),
+                cancelled=draft.cancelled(token, app.application_id),
+                human_asked=draft.human_asked(token, app.application_id),
                 revoked_at_ms=draft.revoked_at_ms(token),
             )
             row.verdict = before_score(row.case, self._policy, row.trail)
@@ -274,7 +274,7 @@ def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) ->
         now_ms=under.now_ms,
         store_age_ms=max(0, under.now_ms - under.views.fresh_at_ms),
         exposure_fen=draft.exposure_fen(answer.applicant_token),
-        cancelled=draft.cancelled(answer.application_id),
+        cancelled=draft.cancelled(answer.applicant_token, answer.application_id),
         revoked_at_ms=draft.revoked_at_ms(answer.applicant_token),
     )
 

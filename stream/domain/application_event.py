@@ -16,7 +16,8 @@ class EventKind(StrEnum):
     and `expiry` release what was promised, so whoever publishes them must have
     stopped the payment first. `consent_revoked` is of the person: no machine
     decides on an authorisation signed before it. `human_review_request` is of
-    one application: a person decides it.
+    one application: a person decides it. An application is the one of that id
+    of the event's own person; of anybody else's, nothing changes.
     """
 
     CANCEL = "cancel"

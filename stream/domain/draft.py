@@ -45,8 +45,10 @@ class Draft:
         if isinstance(fact, ApplicationEvent) and fact.application_id is not None:
             self._take_release(fact, fact.application_id)
             return
-        if isinstance(fact, Decision) and self._base.cancelled(fact.application_id):
-            self._own.released.add(fact.application_id)
+        if isinstance(fact, Decision):
+            whose = (fact.applicant_token, fact.application_id)
+            if self._base.cancelled(*whose):
+                self._own.released.add(whose)
         self._own.take(fact)
 
     def content_of(self, application_id: str) -> str | None:
@@ -63,9 +65,10 @@ class Draft:
 
     def promise_of(self, application_id: str) -> tuple[str, int] | None:
         """As `Ledger.promise_of`."""
-        if self._own.cancelled(application_id):
+        promise = self._own.promise_of(application_id) or self._base.promise_of(application_id)
+        if promise is None or self._own.cancelled(promise[0], application_id):
             return None
-        return self._own.promise_of(application_id) or self._base.promise_of(application_id)
+        return promise
 
     def exposure_fen(self, applicant_token: str) -> int:
         """As `Ledger.exposure_fen`."""
@@ -75,13 +78,15 @@ class Draft:
         own_fen = self._own.exposure_fen(applicant_token)
         return own_fen + self._base.exposure_fen(applicant_token) - freed_fen
 
-    def cancelled(self, application_id: str) -> bool:
+    def cancelled(self, applicant_token: str, application_id: str) -> bool:
         """As `Ledger.cancelled`."""
-        return self._own.cancelled(application_id) or self._base.cancelled(application_id)
+        whose = (applicant_token, application_id)
+        return self._own.cancelled(*whose) or self._base.cancelled(*whose)
 
-    def human_asked(self, application_id: str) -> bool:
+    def human_asked(self, applicant_token: str, application_id: str) -> bool:
         """As `Ledger.human_asked`."""
-        return self._own.human_asked(application_id) or self._base.human_asked(application_id)
+        whose = (applicant_token, application_id)
+        return self._own.human_asked(*whose) or self._base.human_asked(*whose)
 
     def revoked_at_ms(self, applicant_token: str) -> int | None:
         """As `Ledger.revoked_at_ms`."""
@@ -107,5 +112,5 @@ class Draft:
         """A release of what is promised below lessens the exposure seen through this sheet."""
         below = self._base.promise_of(application_id)
         self._own.take(event)
-        if below is not None and self._own.cancelled(application_id):
+        if below is not None and self._own.cancelled(below[0], application_id):
             self._freed.setdefault(below[0], set()).add(application_id)

@@ -8,6 +8,10 @@ same ledger; that is why a snapshot and an overlapping tail rebuild it.
 It reaches `LEDGER_WINDOW_MS` back from the newest decision it holds, never from
 a clock. What is older is forgotten, and an application submitted before that
 horizon is refused, so forgetting an id cannot decide it twice.
+
+An event speaks of the application of that id *of that person*: what it says is
+kept under both. One that names somebody else's application therefore changes
+nothing of it, whichever of the two comes first.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS
 
 HOUR_MS = 3_600_000
 _RELEASES = (EventKind.CANCEL, EventKind.EXPIRY)
+_Whose = tuple[str, str]
+"""Applicant token and application id: what an event speaks of."""
 
 
 class Referred(Struct, frozen=True, gc=False):
@@ -67,19 +73,19 @@ class Referred(Struct, frozen=True, gc=False):
 class Ledger(Struct):
     """Ids answered, money promised, events in force and the audit chain's head."""
 
-    answered: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Application id to content hash and the hour of its latest decision."""
+    answered: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    """Application id to content hash, the hour of its latest decision and the applicant token."""
     referrals: dict[str, Referred] = field(default_factory=dict)
     reviewed: dict[str, str] = field(default_factory=dict)
     promised: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Application id to applicant token and fen."""
     exposures_fen: dict[str, int] = field(default_factory=dict)
-    released: set[str] = field(default_factory=set)
-    asked: set[str] = field(default_factory=set)
+    released: set[_Whose] = field(default_factory=set)
+    asked: set[_Whose] = field(default_factory=set)
     revoked_ms: dict[str, int] = field(default_factory=dict)
     approved: dict[str, Approvals] = field(default_factory=dict)
     decided_by_hour: dict[int, list[str]] = field(default_factory=dict)
-    told_by_hour: dict[int, list[str]] = field(default_factory=dict)
+    told_by_hour: dict[int, list[_Whose]] = field(default_factory=dict)
     newest_ms: int = 0
     chain: ChainHead = GENESIS
 
@@ -119,19 +125,21 @@ class Ledger(Struct):
 
     def promise_of(self, application_id: str) -> tuple[str, int] | None:
         """Applicant and fen promised on one application and not released."""
-        return None if application_id in self.released else self.promised.get(application_id)
+        promise = self.promised.get(application_id)
+        released = promise is not None and (promise[0], application_id) in self.released
+        return None if released else promise
 
     def exposure_fen(self, applicant_token: str) -> int:
         """Money promised to this applicant and not released."""
         return self.exposures_fen.get(applicant_token, 0)
 
-    def cancelled(self, application_id: str) -> bool:
-        """Whether the application was withdrawn or has lapsed."""
-        return application_id in self.released
+    def cancelled(self, applicant_token: str, application_id: str) -> bool:
+        """Whether this applicant's application was withdrawn or has lapsed."""
+        return (applicant_token, application_id) in self.released
 
-    def human_asked(self, application_id: str) -> bool:
-        """Whether the applicant asked for a person."""
-        return application_id in self.asked
+    def human_asked(self, applicant_token: str, application_id: str) -> bool:
+        """Whether this applicant asked for a person to decide the application."""
+        return (applicant_token, application_id) in self.asked
 
     def revoked_at_ms(self, applicant_token: str) -> int | None:
         """When the applicant last withdrew the consent to machine decisions."""
@@ -152,10 +160,10 @@ class Ledger(Struct):
                 if known is not None and known[1] <= hour:
                     self._forget_application(application_id)
         for hour in [hour for hour in self.told_by_hour if hour < edge]:
-            for application_id in self.told_by_hour.pop(hour):
-                if application_id not in self.answered:
-                    self.released.discard(application_id)
-                    self.asked.discard(application_id)
+            for whose in self.told_by_hour.pop(hour):
+                known = self.answered.get(whose[1])
+                if known is None or known[2] != whose[0]:
+                    self._forget_told(whose)
         return before - len(self.answered)
 
     def _take_decision(self, decision: Decision) -> None:
@@ -170,8 +178,10 @@ class Ledger(Struct):
             return
         # By the later of both: ours may have been set back when it was decided.
         hour = max(at_ms, to_ms(decision.submitted_at)) // HOUR_MS
-        _, latest = self.answered.get(application_id, ("", hour))
-        self.answered[application_id] = (decision.application_sha256, max(hour, latest))
+        known = self.answered.get(application_id)
+        latest = hour if known is None else max(hour, known[1])
+        sha256, token = decision.application_sha256, decision.applicant_token
+        self.answered[application_id] = (sha256, latest, token)
         self.decided_by_hour.setdefault(hour, []).append(application_id)
         self.newest_ms = max(self.newest_ms, at_ms)
         if decision.outcome is Outcome.APPROVE:
@@ -188,7 +198,7 @@ class Ledger(Struct):
     def _promise(self, decision: Decision) -> None:
         token, amount_fen = decision.applicant_token, decision.approved_amount_fen
         self.promised[decision.application_id] = (token, amount_fen)
-        if decision.application_id not in self.released:
+        if (token, decision.application_id) not in self.released:
             self.exposures_fen[token] = self.exposures_fen.get(token, 0) + amount_fen
 
     def _take_event(self, event: ApplicationEvent) -> None:
@@ -197,27 +207,31 @@ class Ledger(Struct):
             known_ms = self.revoked_ms.get(event.applicant_token, at_ms)
             self.revoked_ms[event.applicant_token] = max(known_ms, at_ms)
         elif application_id is not None:
-            self.told_by_hour.setdefault(at_ms // HOUR_MS, []).append(application_id)
+            whose = (event.applicant_token, application_id)
+            self.told_by_hour.setdefault(at_ms // HOUR_MS, []).append(whose)
             if event.kind in _RELEASES:
-                self._release(application_id)
+                self._release(whose)
             else:
-                self.asked.add(application_id)
+                self.asked.add(whose)
 
-    def _release(self, application_id: str) -> None:
-        promise = self.promise_of(application_id)
-        self.released.add(application_id)
-        if promise is not None:
+    def _release(self, whose: _Whose) -> None:
+        promise = self.promise_of(whose[1])
+        self.released.add(whose)
+        if promise is not None and promise[0] == whose[0]:
             self._lessen(*promise)
 
     def _forget_application(self, application_id: str) -> None:
         promise = self.promise_of(application_id)
         if promise is not None:
             self._lessen(*promise)
-        del self.answered[application_id]
+        _, _, token = self.answered.pop(application_id)
         for kept in (self.promised, self.referrals, self.reviewed):
             kept.pop(application_id, None)
-        self.released.discard(application_id)
-        self.asked.discard(application_id)
+        self._forget_told((token, application_id))
+
+    def _forget_told(self, whose: _Whose) -> None:
+        self.released.discard(whose)
+        self.asked.discard(whose)
 
     def _lessen(self, token: str, amount_fen: int) -> None:
         left_fen = self.exposures_fen[token] - amount_fen

@@ -18,7 +18,8 @@ import structlog
 from stream.domain.ledger import Ledger
 from stream.ports import Place, Positions
 
-FORMAT = 1
+FORMAT = 2
+"""2: what events said is kept by person and application; 1 kept it by application alone."""
 _DIGEST_BYTES = 32
 
 

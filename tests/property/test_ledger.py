@@ -1,4 +1,7 @@
-"""The ledger is a set of facts: order, repetition, batches and forgetting do not change answers."""
+"""The ledger is a set of facts: order, repetition, batches and forgetting do not change answers.
+
+Some of the events drawn name an application of somebody else.
+"""
 
 from __future__ import annotations
 
@@ -67,11 +70,18 @@ def answered(first: Decision, outcome: Outcome, amount_fen: int, after_ms: int) 
     )
 
 
-def event(number: int, kind: EventKind, at_ms: int) -> ApplicationEvent:
-    """What is said of an application, or of the person behind it."""
+def event(number: int, kind: EventKind, at_ms: int, astray: int = 0) -> ApplicationEvent:
+    """What is said of an application or of the person behind it; astray, of somebody else's."""
+    said_by = person(number + astray)
     return ApplicationEvent(
-        f"event-{number}-{at_ms}", kind, person(number), from_ms(at_ms), application_id(number)
+        f"event-{number}-{at_ms}", kind, said_by, from_ms(at_ms), application_id(number)
     )
+
+
+def is_owners(fact: ApplicationEvent) -> bool:
+    """Whether an event is of the person whose application it names."""
+    assert fact.application_id is not None
+    return fact.applicant_token == person(int(fact.application_id.rpartition("-")[2]))
 
 
 @st.composite
@@ -87,7 +97,8 @@ def facts(draw: st.DrawFn, span_days: int = 0) -> list[Fact]:
         if first.outcome is Outcome.REFER and draw(st.booleans()):
             after_ms = draw(st.integers(1, (span_days + 1) * DAY_MS))
             found.append(answered(first, draw(outcomes), draw(st.integers(1, 9)), after_ms))
-    said = st.tuples(st.integers(0, IDS - 1), st.sampled_from(EventKind), moments)
+    astray = st.integers(0, PEOPLE - 1)
+    said = st.tuples(st.integers(0, IDS - 1), st.sampled_from(EventKind), moments, astray)
     found += [event(*each) for each in draw(st.sets(said, max_size=6))]
     return found
 
@@ -142,8 +153,8 @@ def ask(of: Ledger | Draft) -> Answers:
         [of.referral(each) for each in ids],
         [of.review_of(each) for each in ids],
         [of.promise_of(each) for each in ids],
-        [of.cancelled(each) for each in ids],
-        [of.human_asked(each) for each in ids],
+        [of.cancelled(whose, each) for whose in people for each in ids],
+        [of.human_asked(whose, each) for whose in people for each in ids],
     )
 
 
@@ -211,7 +222,9 @@ def test_exposure_is_the_plain_sum_of_what_is_promised_and_not_released(given_: 
     released = {
         fact.application_id
         for fact in given_
-        if isinstance(fact, ApplicationEvent) and fact.kind in _OF_APPLICATION[:2]
+        if isinstance(fact, ApplicationEvent)
+        and fact.kind in _OF_APPLICATION[:2]
+        and is_owners(fact)
     }
     for number in range(PEOPLE):
         expected = sum(
@@ -222,6 +235,47 @@ def test_exposure_is_the_plain_sum_of_what_is_promised_and_not_released(given_: 
             and fact.application_id not in released
         )
         assert expected == ledger.exposure_fen(token(number))
+
+
+@settings(deadline=None)
+@given(facts(), st.data())
+def test_what_is_said_of_somebody_elses_application_changes_nothing_of_it(
+    given_: list[Fact], data: st.DataObject
+) -> None:
+    """With or without events that name another's application, in any order, from a snapshot too.
+
+    What their sender's own applications are told is left: a withdrawn consent is of the person.
+    """
+    astray = [
+        fact
+        for fact in given_
+        if isinstance(fact, ApplicationEvent)
+        and fact.kind is not EventKind.CONSENT_REVOKED
+        and not is_owners(fact)
+    ]
+    without = taken([fact for fact in given_ if fact not in astray])
+    shuffled = data.draw(st.permutations(given_))
+    cut = data.draw(st.integers(0, len(shuffled)))
+    packed = msgspec.msgpack.encode(taken(shuffled[:cut]))
+    ledger = msgspec.msgpack.decode(packed, type=Ledger)
+    for fact in shuffled[cut:]:
+        ledger.take(fact)
+    for number in range(IDS):
+        whose = (person(number), application_id(number))
+        assert without.cancelled(*whose) == ledger.cancelled(*whose)
+        assert without.human_asked(*whose) == ledger.human_asked(*whose)
+    assert ask(without)[:7] == ask(ledger)[:7]
+
+
+@settings(deadline=None)
+@given(facts(span_days=200))
+def test_what_was_said_astray_is_forgotten_as_well(given_: list[Fact]) -> None:
+    """No event stays for ever: once all hours are past, nothing of what was told is held."""
+    ledger = taken(given_)
+    end_ms = NOW_MS + 3 * LEDGER_WINDOW_MS
+    ledger.take(decided(IDS, Outcome.APPROVE, 1, end_ms, lag_ms=0))
+    ledger.forget()
+    assert (set(), set(), {}) == (ledger.released, ledger.asked, ledger.told_by_hour)
 
 
 @settings(deadline=None)

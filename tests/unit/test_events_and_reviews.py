@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import HEADERS, NOW_MS, FakeViews, bureau, entry, record, under
+from builders import HEADERS, NOW_MS, FakeViews, bureau, entry, record, token, under
 from policy_cases import POLICY, TOKEN
 
 from stream.batch import Batch
 from stream.config import Settings
+from stream.domain.application_event import EventKind
 from stream.domain.decision import Outcome
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
@@ -23,6 +24,7 @@ PIPELINE = Pipeline(load_models(Settings().models_dir, ("farmer", "merchant", "c
 SAFE = bureau(utilisation_pct=10.0)
 VIEWS = FakeViews(entry(), SAFE)
 APP, OTHER = "app-00000001", "app-00000002"
+STRANGER = token(77)
 BEFORE, AFTER = "2026-11-24T07:58:59Z", "2026-11-24T08:00:30Z"
 
 
@@ -86,6 +88,37 @@ def test_an_event_before_the_decision_refers(event: Record, code: str, apart: bo
     batches = [[event], [_app()]] if apart else [[_app(), event]]
     decisions = [d for each in batches for d in _run(ledger, *each).decisions]
     assert [[code]] == [[reason.code for reason in d.reasons] for d in decisions]
+
+
+def _astray(kind: str) -> Record:
+    """An event of another person's that names the application of ours."""
+    fields = {"event_id": "event-astray", "kind": kind, "application_id": APP}
+    value = msgspec.json.encode({"applicant_token": STRANGER, "occurred_at": AFTER, **fields})
+    return Record(EVENTS, 0, 1, STRANGER.encode(), value, HEADERS, NOW_MS)
+
+
+@pytest.mark.parametrize("kind", EventKind)
+@pytest.mark.parametrize("order", ["before", "with", "after"])
+def test_an_event_of_somebody_else_changes_nothing_of_an_application(kind: str, order: str) -> None:
+    """Before the application, in its batch or after it: approved, promised, and free to cancel."""
+    ledger, astray, app = Ledger(), _astray(kind), _app(requested_amount_fen=8_000_000)
+    batches = {"before": [[astray], [app]], "with": [[app, astray]], "after": [[app], [astray]]}
+    made = [_run(ledger, *each) for each in batches[order]]
+    assert [d.outcome for batch in made for d in batch.decisions] == [Outcome.APPROVE]
+    assert (sum(b.events for b in made), [dead for b in made for dead in b.buried]) == (1, [])
+    assert ledger.exposure_fen(TOKEN) == 8_000_000
+    _run(ledger, _event("cancel"))
+    assert ledger.exposure_fen(TOKEN) == 0
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_an_event_of_somebody_else_leaves_a_referral_to_its_reviewer(kind: str) -> None:
+    """The reviewer's approval passes."""
+    ledger = Ledger()
+    first = _referred(ledger)
+    _run(ledger, _astray(kind))
+    (decision,) = _run(ledger, _answer(first)).decisions
+    assert decision.outcome is Outcome.APPROVE
 
 
 def test_consent_given_anew_counts() -> None:

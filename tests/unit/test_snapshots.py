@@ -84,11 +84,21 @@ def test_a_torn_snapshot_is_passed_over(tmp_path: Path, size: int) -> None:
     assert _snapshots(tmp_path).load(3) is None
 
 
-@pytest.mark.parametrize("body", [b"", b"\x93\x01\x02\x03", msgspec.msgpack.encode({"format": 2})])
+@pytest.mark.parametrize("body", [b"", b"\x93\x01\x02\x03", msgspec.msgpack.encode({"format": 3})])
 def test_a_snapshot_of_another_format_is_passed_over(tmp_path: Path, body: bytes) -> None:
     """Whole, but written by another version: its shape is not trusted."""
     (tmp_path / "3.ledger").write_bytes(hashlib.sha256(body).digest() + body)
     assert _snapshots(tmp_path).load(3) is None
+
+
+def test_a_snapshot_of_format_1_is_passed_over(tmp_path: Path) -> None:
+    """It says what was released without saying whose it was; an empty one has the same shape."""
+    for released in ([], ["application-1"]):
+        ledger = {**msgspec.to_builtins(Ledger()), "released": released}
+        content = {"format": 1, "cluster_id": "cluster", "group_id": "group", "partitions": 6}
+        body = msgspec.msgpack.encode({**content, "offsets": [], "ledger": ledger})
+        (tmp_path / "3.ledger").write_bytes(hashlib.sha256(body).digest() + body)
+        assert _snapshots(tmp_path).load(3) is None
 
 
 def test_a_full_disk_keeps_the_snapshot_before(

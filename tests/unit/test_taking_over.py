@@ -51,7 +51,7 @@ def _nothing(*_: object, **__: object) -> None:
 
 def _take(inbox: _Inbox, *partitions: int, ids: int = 0) -> None:
     """Give partitions to a worker of two whose ledgers hold so many ids, until it reads."""
-    ledger = Ledger(answered={f"app-{number}": ("", 0) for number in range(ids)})
+    ledger = Ledger(answered={f"app-{number}": ("", 0, "") for number in range(ids)})
     world = SimpleNamespace(
         inbox=inbox,
         outlets=SimpleNamespace(open=_nothing),
