@@ -23,6 +23,9 @@ TRANSACTION_TIMEOUT_MS = 15_000
 COMMIT_SECONDS_MAX = 8.0
 """Offsets and commit together; after this the outcome of a transaction counts as unknown."""
 
+STUCK_SECONDS = 2.0
+"""Beyond the bound of a commit; a client that has not come back by then is taken to hang."""
+
 OPEN_SECONDS_MAX = 8.0
 """Longest one attempt to open a transactional producer may take; fencing waits on the broker."""
 
@@ -72,6 +75,9 @@ REASONS_MAX = 4
 
 DECIDE_WITHIN_MS = 600_000
 """The ten minutes: default deadline after `submitted_at`."""
+
+MODEL_FILE_BYTES_MAX = 4 * 1024 * 1024
+"""Largest file of a model; the largest shipped has 111 kB, and looking into 4 MB takes seconds."""
 
 if not COMMIT_SECONDS_MAX * 1000 < TRANSACTION_TIMEOUT_MS:
     raise AssertionError("a commit must time out before the broker aborts its transaction")

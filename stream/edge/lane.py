@@ -1,28 +1,70 @@
-"""A thread beside the loop that commits while the loop prepares the next batch."""
+"""A thread beside the loop that commits while the loop prepares the next batch.
+
+A commit bounds its own time, but librdkafka does not always keep the bound it is
+given: the call that sends the offsets waits without end for a coordinator it has
+lost (its issue 5456). So the wait is bounded here too. The thread that hangs is
+left behind with its producer, and the next commit gets a new one; what it may
+still do is refused by the broker, since the remedy's new producer fences it.
+"""
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
+
+from stream.errors import Remedy, TransactionError
+from stream.limits import COMMIT_SECONDS_MAX, STUCK_SECONDS
+
+_Errand = tuple[Future[None], Callable[[], None]]
 
 
 class Committing:
     """A commit under way."""
 
-    def __init__(self, future: Future[None]) -> None:
-        self._future = future
+    def __init__(self, future: Future[None], seconds: float, abandon: Callable[[], None]) -> None:
+        self._future, self._seconds, self._abandon = future, seconds, abandon
 
     def wait(self) -> None:
-        """Return when it has ended; raises what it raised. The commit bounds its own time."""
+        """Return when it has ended; raises what it raised, or that it hangs."""
+        if not wait([self._future], self._seconds).done:
+            self._abandon()
+            raise TransactionError(Remedy.RECREATE, "commit_stuck")
         self._future.result()
 
 
 class ThreadLane:
-    """One thread, so what is submitted runs in order."""
+    """One thread, so what is submitted runs in order; another one after a hang."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+    def __init__(self, commit_seconds: float = COMMIT_SECONDS_MAX) -> None:
+        """A commit hangs when it has taken `STUCK_SECONDS` longer than it was to."""
+        self._seconds = commit_seconds + STUCK_SECONDS
+        self._errands: queue.SimpleQueue[_Errand] | None = None
 
     def submit(self, work: Callable[[], None]) -> Committing:
-        """Start the work once everything submitted earlier has ended."""
-        return Committing(self._pool.submit(work))
+        """Start the work once everything submitted earlier has ended or been left behind."""
+        if self._errands is None:
+            self._errands = queue.SimpleQueue()
+            # A daemon: a thread that hangs must not keep the process from ending.
+            threading.Thread(target=_run, args=(self._errands,), name="commit", daemon=True).start()
+        future: Future[None] = Future()
+        self._errands.put((future, work))
+        return Committing(future, self._seconds, self._abandon)
+
+    def _abandon(self) -> None:
+        self._errands = None
+
+
+def _run(errands: queue.SimpleQueue[_Errand]) -> None:
+    """Do what comes, for as long as the process lives."""
+    while True:
+        future, work = errands.get()
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        # Work and what it raised hold a producer, which must not wait here for the next batch.
+        del future, work

@@ -25,7 +25,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from stream.config import Settings
 from stream.edge.clients import transactional_producer
 from stream.errors import Remedy, TransactionError
-from stream.limits import COMMIT_SECONDS_MAX, OPEN_SECONDS_MAX
+from stream.limits import COMMIT_SECONDS_MAX, OPEN_SECONDS_MAX, STUCK_SECONDS
 from stream.ports import Identity, Output, Positions
 
 _OF_THE_GROUP = frozenset(
@@ -132,8 +132,10 @@ class KafkaOutlet:
         offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in positions.items()]
         send_offsets = self._client.send_offsets_to_transaction
         self._call(send_offsets, offsets, identity.token, self._commit_seconds)
-        left = max(0.1, deadline - time.monotonic())
-        self._call(self._client.commit_transaction, left, ending=True)
+        left = deadline - time.monotonic()
+        if left < -STUCK_SECONDS:  # nobody waits any more
+            raise TransactionError(Remedy.RECREATE, "commit_stuck")
+        self._call(self._client.commit_transaction, max(0.1, left), ending=True)
         self._open = False
 
     def abort(self) -> None:

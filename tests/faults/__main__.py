@@ -1,29 +1,25 @@
-"""`make faults`: the faults of the protocol in their full number, with a result file.
+"""`make faults`: the faults of the protocol in their full number, with a result page.
 
-    python -m faults [--share 1.0] [--only PATTERN] [--to bench/results]
-
-`--share 0.1` plays a tenth of each, `--only "F8|F9"` what matches. The file is written anew after
-every row, so that a run that is broken off leaves what it found.
+Each row is written to the page as soon as it is counted, in place of an earlier one of its name;
+Ctrl-C counts what has been done of the row under way, keeps it and ends.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import re
-import shlex
-import statistics
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import confluent_kafka
+from faults.report import TABLE_COLUMNS, Result, closing, keep
 from faults.scenes import (
-    COMMIT_SECONDS,
+    STEADY,
+    Load,
     Play,
     Scene,
     cases,
@@ -37,21 +33,28 @@ from faults.scenes import (
 )
 from faults.stage import Stage, set_stage
 from faults.wire import Api
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream.broker.jars import kafka_version
-from stream.limits import COMMIT_SECONDS_MAX
+from stream.limits import BATCH_RECORDS_MAX, COMMIT_SECONDS_MAX
+
+SAID_EVERY = 5
+"""Strikes between two lines of progress where the output is a file, which shows no bar."""
 
 Tick = Callable[[int], None]
+SPARSE = Load(rate=20.0)
+SLOW = Load(batch_records=BATCH_RECORDS_MAX, commit_seconds=COMMIT_SECONDS_MAX)
+"""As the engine is set up: with batches of ten, a round trip of 200 ms would starve it."""
 
 
 class Part(NamedTuple):
-    """One row of the result: what is done how many times."""
+    """One row of the result: what is done how many times, and the minutes that takes."""
 
     fault: str
     count: int
     play: Callable[[Play, int, Tick], list[str] | None]
-    commit_seconds: float = COMMIT_SECONDS
+    minutes: int
+    load: Load = STEADY
 
 
 def told(*, done: bool) -> Callable[[Play, int, Tick], list[str]]:
@@ -71,92 +74,83 @@ def strays(api: Api) -> Callable[[Play, int, Tick], None]:
 
 
 PARTS = (
-    Part("F8 answer of EndTxn lost, connection broken", 20, lose_answers),
-    Part("F9 EndTxn late past the next begin, connection up", 200, delay_commits),
-    Part("F9 EndTxn stray: late, and repeated by the client", 20, strays(Api.END_TXN)),
-    Part("F9 TxnOffsetCommit stray", 5, strays(Api.TXN_OFFSET_COMMIT)),
-    Part("F9 AddOffsetsToTxn stray", 5, strays(Api.ADD_OFFSETS)),
-    Part("F9 AddPartitionsToTxn stray", 5, strays(Api.ADD_PARTITIONS)),
-    Part("F9 Produce stray", 5, strays(Api.PRODUCE)),
-    Part("F10 error code told, request not done", len(cases()), told(done=False)),
-    Part("F10 error code told, request done", len(cases()), told(done=True)),
-    Part("F20 half-open: 3 s swallowed, never answered", 5, half_open),
-    Part("F18 seconds at 200 ± 100 ms of latency", 60, slow_down, COMMIT_SECONDS_MAX),
-)  # fmt: skip
+    Part("F8 answer of EndTxn lost, connection broken", 20, lose_answers, 2),
+    Part("F9 EndTxn late past the next begin, connection up", 200, delay_commits, 15, SPARSE),
+    Part("F9 EndTxn stray: late, and repeated by the client", 20, strays(Api.END_TXN), 2),
+    Part("F9 TxnOffsetCommit stray", 5, strays(Api.TXN_OFFSET_COMMIT), 1),
+    Part("F9 AddOffsetsToTxn stray", 5, strays(Api.ADD_OFFSETS), 1),
+    Part("F9 AddPartitionsToTxn stray", 5, strays(Api.ADD_PARTITIONS), 1),
+    Part("F9 Produce stray", 20, strays(Api.PRODUCE), 2),
+    Part("F10 error code told, request not done", len(cases()), told(done=False), 6),
+    Part("F10 error code told, request done", len(cases()), told(done=True), 6),
+    Part("F18 seconds at 200 ± 100 ms of latency", 60, slow_down, 2, SLOW),
+    Part("F20 half-open: 3 s swallowed, never answered", 5, half_open, 2, SPARSE),
+)
 
 
 def main(arguments: list[str]) -> int:
     """Play every part; 0 when every row is exact and every code had its remedy."""
-    parser = argparse.ArgumentParser(prog="faults", description=__doc__.splitlines()[0])
+    chosen = asked(arguments)
+    results: list[Result] = []
+    path = chosen.to / f"{datetime.now(UTC):%Y-%m-%d}-faults.md"
+    # Whoever ends it by a signal is to find the row under way counted, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    columns = (TextColumn("{task.description:52}"), BarColumn(8), MofNCompleteColumn())
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="faults-") as folder,
+            set_stage(Path(folder)) as stage,
+            Progress(*columns, TimeElapsedColumn()) as progress,
+        ):
+            for part in (each for each in PARTS if re.search(chosen.only, each.fault)):
+                count = max(1, round(part.count * chosen.share))
+                for result in played(stage, part, count, progress):
+                    results.append(result)
+                    keep(path, result)
+    except KeyboardInterrupt:
+        print("broken off")
+    Console(width=TABLE_COLUMNS).print(closing(results))
+    print(f"written to {path}")
+    return int(not results or not all(result.holds for result in results))
+
+
+def asked(arguments: list[str]) -> argparse.Namespace:
+    """The arguments; --help names each row and what it takes."""
+    rows = "\n".join(f"{part.minutes:5}  {part.fault}" for part in PARTS)
+    parser = argparse.ArgumentParser(
+        prog="faults",
+        description="Lost, late and false answers of Kafka, with a result page.",
+        epilog="minutes and rows, on two cores that nobody else uses:\n"
+        f"{rows}\n\nexample: make faults ARGS='--only \"F9 Produce\" --share 0.5'",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--share", type=float, default=1.0, help="how much of the full number")
-    parser.add_argument("--only", default="", help="a pattern of the names to play")
+    parser.add_argument("--only", default="", help="a pattern of the rows to play")
     parser.add_argument("--to", type=Path, default=Path("bench/results"), help="folder of results")
-    chosen = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def played(stage: Stage, part: Part, count: int, progress: Progress) -> Iterator[Result]:
+    """Play one part on a worker of its own; what it came to, also when it is broken off."""
+    task = progress.add_task(part.fault, total=count)
     scenes: list[Scene] = []
     wrong: list[str] = []
-    path = chosen.to / f"{datetime.now(UTC):%Y-%m-%d}-faults.md"
-    columns = (TextColumn("{task.description:66}"), BarColumn(), MofNCompleteColumn())
-    with (
-        tempfile.TemporaryDirectory(prefix="faults-") as folder,
-        set_stage(Path(folder)) as stage,
-        Progress(*columns, TimeElapsedColumn()) as progress,
-    ):
-        for part in (each for each in PARTS if re.search(chosen.only, each.fault)):
-            wrong += played(stage, part, max(1, round(part.count * chosen.share)), scenes, progress)
-            path.write_text(page(scenes, wrong, arguments), encoding="utf-8")
-    print(f"written to {path}")
-    return int(bool(wrong) or not all(scene.tally.exact for scene in scenes))
+    broken = False
 
+    def tick(done: int) -> None:
+        progress.advance(task, done)
+        at = int(progress.tasks[task].completed)
+        if not progress.console.is_terminal and at % SAID_EVERY == 0:
+            print(f"{datetime.now(UTC):%H:%M:%S} {part.fault}: {at}/{count}", flush=True)
 
-def played(
-    stage: Stage, part: Part, count: int, scenes: list[Scene], progress: Progress
-) -> list[str]:
-    """Play one part on a worker of its own."""
-    task = progress.add_task(part.fault, total=count)
-    with playing(stage, scenes, part.fault, part.commit_seconds) as play:
-        return part.play(play, count, lambda done: progress.advance(task, done)) or []
-
-
-def page(scenes: list[Scene], wrong: list[str], arguments: list[str]) -> str:
-    """The result as a page."""
-    rows = "\n".join(row(scene) for scene in scenes)
-    given = f' ARGS="{shlex.join(arguments)}"' if arguments else ""
-    return f"""# Faults of the Kafka protocol, {datetime.now(UTC):%Y-%m-%d}
-
-- command: `make faults{given}`
-- broker: Apache Kafka {kafka_version()}, one node; client: confluent-kafka \
-{confluent_kafka.__version__} (librdkafka {confluent_kafka.libversion()[0]})
-- machine: {os.cpu_count()} cores, {platform.system()} {platform.machine()}, \
-Python {platform.python_version()}
-- engine: one worker, batches of 10, 100 applications a second; a commit is given up after \
-{COMMIT_SECONDS} s (the engine's own {COMMIT_SECONDS_MAX:.0f} s in the row of latency), so that a \
-delay need not be long
-
-| fault | struck | applications | lost | doubled | audit apart | still p50 s | max s | remedies |
-|---|---|---|---|---|---|---|---|---|
-{rows}
-
-Lost: without a committed decision. Doubled: decisions beyond the first of an application. Audit
-apart: decisions without exactly one audit record, and breaks of the audit chain. Still: from the
-fault to the end of the longest pause between two commits that follows it.
-
-Error codes whose remedy was not the one in `tests/faults/expected_errors.toml`: \
-{"; ".join(wrong) or "none"}.
-"""
-
-
-def row(scene: Scene) -> str:
-    """One line of the table."""
-    tally, still = scene.tally, scene.silences
-    p50 = f"{statistics.median(still):.1f}" if still else "–"
-    most = f"{max(still):.1f}" if still else "–"
-    remedies = ", ".join(f"{count} × {name}" for name, count in sorted(scene.remedies.items()))
-    apart = tally.unaudited + tally.chain_breaks
-    struck = scene.strikes or "–"
-    return (
-        f"| {scene.fault} | {struck} | {tally.sent} | {tally.lost} | {tally.doubled} | {apart} "
-        f"| {p50} | {most} | {remedies or 'none needed'} |"
-    )
+    try:
+        with playing(stage, scenes, part.fault, part.load) as play:
+            wrong += part.play(play, count, tick) or []
+    except KeyboardInterrupt:
+        broken = True
+    yield from (Result(scene, wrong) for scene in scenes)
+    if broken:
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ class RunningWorker:
             inbox=KafkaInbox(settings, name),
             outlets=ShortOutlets(settings, name, self._seconds),
             ledgers=KafkaLedgers(settings, snapshots, clock),
-            lane=ThreadLane(),
+            lane=ThreadLane(self._seconds),
             store=NobodyListed(),
             clock=clock,
             watcher=self.heard,

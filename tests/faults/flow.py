@@ -29,7 +29,6 @@ from stream.domain.instant import from_ms
 from stream.domain.topics import APPLICATIONS, AUDIT, DECISIONS
 from stream.edge.clients import headers_of
 
-RATE_PER_SECOND = 100.0
 ANSWER_SECONDS = 60.0
 CALL_SECONDS = 20.0
 
@@ -40,7 +39,7 @@ Ends = dict[tuple[str, int], int]
 class Feed:
     """Applications sent at a steady rate while the context lasts."""
 
-    def __init__(self, bootstrap: str, rate: float = RATE_PER_SECOND) -> None:
+    def __init__(self, bootstrap: str, rate: float) -> None:
         """Each with an id of its own, never seen by this broker before."""
         self.ids: list[str] = []
         self._name, self._rate = f"f{uuid4().hex[:10]}", rate

@@ -34,7 +34,6 @@ from stream.config import load_settings
 COMMIT_SECONDS = 0.6
 """What a commit may take here; the engine's own eight seconds would only make a run longer."""
 
-BATCH_RECORDS = 10
 STRIKE_SECONDS = 60.0
 HEALED_SECONDS = 120.0
 BETWEEN_CALLS = 7
@@ -53,6 +52,21 @@ class Scene(NamedTuple):
     silences: list[float]
     remedies: Mapping[str, int]
     deaths: int
+    broken: bool = False
+    """Whether it was broken off; what had been done until then is counted all the same."""
+
+
+class Load(NamedTuple):
+    """How the worker under the fault is fed, and how long it may take."""
+
+    rate: float = 100.0
+    """Applications a second. Where every strike costs seconds, few: the fault is to be seen, and
+    not a backlog that grows from strike to strike."""
+    batch_records: int = 10
+    commit_seconds: float = COMMIT_SECONDS
+
+
+STEADY = Load()
 
 
 class Play(NamedTuple):
@@ -79,25 +93,30 @@ class Play(NamedTuple):
 
 
 @contextmanager
-def playing(
-    stage: Stage, rows: list[Scene], fault: str, commit_seconds: float = COMMIT_SECONDS
-) -> Iterator[Play]:
-    """A fed worker behind the proxy; afterwards everything is answered and counted."""
+def playing(stage: Stage, rows: list[Scene], fault: str, load: Load = STEADY) -> Iterator[Play]:
+    """A fed worker behind the proxy; afterwards everything is answered and counted.
+
+    Also after Ctrl-C, which then goes on its way.
+    """
     direct, group = stage.broker.bootstrap, f"faults-{uuid4().hex[:8]}"
     settings = load_settings(
         bootstrap=stage.proxy.bootstrap,
         group_id=group,
         instance="test",
         state_dir=stage.broker.folder / group,
-        batch_records=BATCH_RECORDS,
+        batch_records=load.batch_records,
     )
     since = ends(direct)
     pass_over(direct, group, since)
-    with RunningWorker(settings, 0, commit_seconds) as worker:
-        with Feed(direct) as feed:
+    broken: KeyboardInterrupt | None = None
+    with RunningWorker(settings, 0, load.commit_seconds) as worker:
+        with Feed(direct, load.rate) as feed:
             play = Play(stage, worker.heard, [])
             play.await_commit(0.0)
-            yield play
+            try:
+                yield play
+            except KeyboardInterrupt as error:
+                broken = error
             rules = stage.proxy.rules
         await_committed(direct, group)
         stage.proxy.clear()
@@ -106,7 +125,10 @@ def playing(
     remedies = Counter(failure.remedy for failure in heard.failures)
     silences = [silence(heard.commits, at) for at in strikes]
     counted = tally(direct, feed.ids, since)
-    rows.append(Scene(fault, len(strikes), counted, silences, remedies, len(heard.deaths)))
+    deaths, ended = len(heard.deaths), broken is not None
+    rows.append(Scene(fault, len(strikes), counted, silences, remedies, deaths, ended))
+    if broken is not None:
+        raise broken
 
 
 def silence(commits: Sequence[float], at: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from faults.rules import swallow_request
 from faults.scenes import (
     Case,
     Scene,
@@ -56,6 +57,22 @@ def test_lost_and_late_answers_cost_no_decision_and_double_none(stage: Stage) ->
         let_stray(play, Api.END_TXN, 2, no_tick)
     assert rows[0].tally.exact, rows[0]
     assert rows[0].strikes == 4
+    assert set(rows[0].remedies) == {Remedy.RECREATE}
+
+
+def test_a_client_that_hangs_is_left_behind_and_costs_no_decision(stage: Stage) -> None:
+    """Offsets that are sent and never answered outlast the bound given to the client.
+
+    The worker does not wait for it: a new producer goes on, and the records that came late and
+    twice meanwhile double nothing.
+    """
+    rows: list[Scene] = []
+    with playing(stage, rows, "hanging") as play:
+        play.strike(Api.TXN_OFFSET_COMMIT, swallow_request())
+        causes = [failure.cause for failure in play.heard.failures]
+        let_stray(play, Api.PRODUCE, 2, no_tick)
+    assert rows[0].tally.exact, rows[0]
+    assert "commit_stuck" in causes
     assert set(rows[0].remedies) == {Remedy.RECREATE}
 
 
