@@ -167,6 +167,23 @@ PANELS = (
         ),
     ),
     Panel(
+        "Command to the last decision without it",
+        "s",
+        (
+            (
+                "histogram_quantile(0.5, sum by (le) "
+                "(increase(tenminute_control_last_affected_seconds_bucket[1d])))",
+                "median",
+            ),
+            (
+                "histogram_quantile(0.99, sum by (le) "
+                "(increase(tenminute_control_last_affected_seconds_bucket[1d])))",
+                "99th percentile",
+            ),
+        ),
+        what="of a day's commands, per worker; docs/runbook.md, Stop approvals now",
+    ),
+    Panel(
         "Stops in force by command",
         "short",
         (("max(tenminute_control_stops)", "stops"),),

@@ -1,7 +1,7 @@
 """A worker's ear for `decision.control`, and its voice on `decision.control.acks`.
 
 Every worker reads the whole topic, without a group: all of it before its first
-decision, then whatever has come, once per round of its loop. A record that is
+decision, then whatever has come, before each batch and, when idle, once a round. A record that is
 not a trusted command changes nothing, stops nothing, and is counted.
 """
 
@@ -26,7 +26,7 @@ from stream.config import Settings
 from stream.domain.application import Segment
 from stream.domain.control import Acknowledgement, AckResult, Command, Scope, Switches
 from stream.domain.decision import Decision
-from stream.domain.instant import from_ms
+from stream.domain.instant import from_ms, to_ms
 from stream.domain.topics import ACKS, CONTROL
 from stream.edge.clients import consumer, producer, record_of
 from stream.edge.key_pairs import OPERATOR
@@ -176,6 +176,9 @@ class Controls:
         holds = self.switches.holds(offset)
         result = AckResult.APPLIED if holds else AckResult.SUPERSEDED
         self._metrics.records.labels(result.value).inc()
+        if holds and last_ms:
+            late_ms = max(0, last_ms - to_ms(command.issued_at))
+            self._metrics.last_affected.observe(late_ms / 1000)
         self._metrics.stops.set(len(self.switches.stops))
         self._metrics.offset.set(self.switches.version)
         self._log.warning(

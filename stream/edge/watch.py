@@ -56,6 +56,7 @@ class EngineWatcher:
         self._stopwatch = Stopwatch(metrics)
         self._assigned_once = False
         self._backlog_at = 0.0
+        self._held: set[int] = set()
         self.mark = self._stopwatch.mark
 
     def decided(self, batch: Batch, now_ms: int) -> None:
@@ -95,6 +96,7 @@ class EngineWatcher:
 
     def held(self, partitions: Sequence[int], error: TransactionError) -> None:
         """An alert's business: these stand still until the topic takes their records."""
+        self._held = set(partitions)
         self._log.error(
             "partitions_held", partitions=list(partitions), topic=error.topic, cause=error.cause
         )
@@ -123,7 +125,8 @@ class EngineWatcher:
             self._snapshots.keep(partition, ledger, covered)
 
     def dropped(self, left: Mapping[int, Ledger]) -> None:
-        """Partitions are another's now."""
+        """Partitions are another's now, or read again from what did commit."""
+        self._held &= left.keys()
         self._count(left)
         self._log.info("released", left=sorted(left))
 
@@ -133,10 +136,10 @@ class EngineWatcher:
         """Progress, and what is due from time to time."""
         now = time.time()
         self._metrics.loop.progress_at.set(now)
-        self._controls.poll()  # an idle worker hears and answers too
-        self._controls.acknowledge()
-        if idle:
+        if idle:  # with a batch, the switches were asked for just before it was decided
+            self._controls.poll()
             self._metrics.loop.undecided_age.set(0)
+        self._controls.acknowledge()
         if now - self._backlog_at >= _BACKLOG_SECONDS:
             self._backlog_at = now
             self._metrics.loop.backlog.set(self._ties.backlog())
@@ -144,7 +147,9 @@ class EngineWatcher:
         state = "holding" if holding else "running"
         detail = f"{len(ledgers)} partitions"
         self._health.say(state, ready=self._assigned_once and member and not holding, detail=detail)
-        self._metrics.loop.held.set(1 if holding else 0)
+        if not holding:
+            self._held = set()
+        self._metrics.loop.held.set(len(self._held))
 
     def draining(self) -> None:
         """Told to stop."""

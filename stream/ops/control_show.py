@@ -8,8 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.domain.control import AckResult, Action, Command, Placed
-from stream.ops.control import Outcome, Seen
+from stream.ops.control import Outcome, Seen, measured
 from stream.ops.tail_rows import yuan
+
+_COLUMNS = (
+    "what", "which", "since", "by", "acknowledged by", "last without", "reason", "command",
+)  # fmt: skip
 
 
 def rows_of(seen: Seen) -> list[dict[str, Any]]:
@@ -76,7 +80,17 @@ def _row(placed: Placed, seen: Seen) -> dict[str, Any]:
         "reason": command.reason,
         "command_id": command.command_id,
         "acknowledged": sorted({a.worker for a in acks if a.result is AckResult.APPLIED}),
+        "last_affected_ms": measured(command, acks, 0).last_affected_ms,
     }
+
+
+def in_words(row: dict[str, Any]) -> str:
+    """A command in force in one line; its id finds it again in `tenminute control list`."""
+    heard = ", ".join(row["acknowledged"]) or "nobody yet"
+    return (
+        f"{_what(row)}: {row['scope']} {row['name']}, since {row['since']} by {row['by']} "
+        f"({row['command_id']}), acknowledged by {heard}"
+    )
 
 
 def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
@@ -86,7 +100,7 @@ def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
         console.print("nothing is stopped; every limit is the policy's")
     else:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("what", "which", "since", "by", "acknowledged by", "reason", "command"):
+        for name in _COLUMNS:
             table.add_column(name)
         for row in rows:
             which = f"{row['scope']} {row['name']}"
@@ -96,6 +110,7 @@ def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
                 row["since"],
                 row["by"],
                 ", ".join(row["acknowledged"]) or "nobody yet",
+                _last(row["last_affected_ms"]),
                 row["reason"],
                 row["command_id"],
             )
@@ -103,6 +118,13 @@ def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
     if seen.refused:
         offsets = ", ".join(map(str, sorted(seen.refused)))
         console.print(f"{len(seen.refused)} records were refused, at offsets {offsets}")
+
+
+def _last(last_affected_ms: int | None) -> str:
+    """The last decision made without the command, seen from its issue."""
+    if last_affected_ms is None:
+        return "none known"
+    return f"{last_affected_ms} ms after" if last_affected_ms > 0 else "before it"
 
 
 def _what(row: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,41 +10,31 @@ from typing import Any
 
 import pytest
 import structlog
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 from control_cases import STRANGER, command
+from control_live import key_file, say, signed
 from msgspec import json as msgjson
 from msgspec.structs import replace
 from policy_cases import POLICY
 from prometheus_client import CollectorRegistry
-from typer.testing import CliRunner
 
-from stream.broker import EmbeddedBroker
 from stream.broker.mock import MockBroker
-from stream.broker.place import free_port
-from stream.cli import app
 from stream.codec.control_v1 import encode_command, encode_default
-from stream.codec.headers import cloud_event
-from stream.codec.keys import PARTITIONER
-from stream.config import Settings, load_settings
-from stream.demo.parts import Parts, await_ready
-from stream.demo.reconcile import Offsets, end_offsets, read_decisions
-from stream.demo.synthetic import synthetic_cases
-from stream.demo.terms import Run
+from stream.config import Settings
 from stream.domain.control import AckResult
 from stream.domain.decision import Decision
 from stream.domain.instant import from_ms
-from stream.domain.topics import APPLICATIONS, CONTROL, INPUTS
-from stream.edge.clients import consumer
+from stream.domain.topics import CONTROL
 from stream.edge.controls import Controls
 from stream.edge.key_pairs import OPERATOR
 from stream.errors import BrokerError
 from stream.obs.control_metrics import ControlMetrics
 from stream.ops import control
+from stream.ops.doctor_keys import commands
 
 pytestmark = pytest.mark.broker
 MODELS = {name: segment.model for name, segment in POLICY.segments.items()}
 LOG = structlog.get_logger()
-READY_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 
 
@@ -58,10 +47,6 @@ def own(settings: Settings, tmp_path: Path) -> Settings:
     """Settings with a key of the test's own: what other tests command is a stranger's."""
     _, public_file, _ = OPERATOR.make(tmp_path / "keys")
     return settings.model_copy(update={"control_key_files": [public_file]})
-
-
-def key_file(settings: Settings) -> Path:
-    return settings.control_key_files[0].with_name("control.key")
 
 
 @contextmanager
@@ -88,22 +73,6 @@ def await_version(controls: Controls, beyond: int) -> None:
         controls.poll()
         assert time.monotonic() < deadline, "the command has not arrived in time"
         time.sleep(0.001)
-
-
-def say(settings: Settings, *arguments: str) -> tuple[int, Any]:
-    """Run a verb of `tenminute control`; its exit code and its JSON."""
-    options = ["--bootstrap", settings.bootstrap, "--json"]
-    environment = {
-        "TENMINUTE_GROUP_ID": settings.group_id,
-        "TENMINUTE_CONTROL_KEY_FILES": json.dumps([str(f) for f in settings.control_key_files]),
-    }
-    result = CliRunner().invoke(app, ["control", *arguments, *options], env=environment)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result.exit_code, json.loads(result.stdout)
-
-
-def signed(settings: Settings) -> list[str]:
-    return ["--key-file", str(key_file(settings)), "--reason", "test", "--by", "duty"]
 
 
 def test_a_command_reaches_a_running_and_a_starting_worker(own: Settings) -> None:
@@ -199,6 +168,26 @@ def test_waiting_says_who_has_not_answered(own: Settings) -> None:
     assert listed["version"] > told["offset"]
 
 
+def test_the_doctor_says_what_is_in_force(own: Settings) -> None:
+    """A stop and a limit by name, id and who has acknowledged; once taken back, that nothing is."""
+    with worker(own) as (controls, _):
+        _, stop = say(own, "stop", "--channel", "h5", *signed(own))
+        _, limit = say(own, "limits", "--segment", "farmer", "--approvals-max", "60", *signed(own))
+        await_version(controls, limit["offset"] - 1)
+        controls.acknowledge()
+    control.await_acks(own, command(), limit["offset"], 1, ANSWER_SECONDS)
+    said = [remark.detail for remark in commands(own) if "duty" in remark.detail]
+    assert said == [
+        f"at most 60 approvals: segment farmer, since {limit['issued_at']} by duty "
+        f"({limit['command_id']}), acknowledged by host-0",
+        f"stop: channel h5, since {stop['issued_at']} by duty "
+        f"({stop['command_id']}), acknowledged by host-0",
+    ]
+    say(own, "resume", "--channel", "h5", "--yes", *signed(own))
+    say(own, "limits", "--segment", "farmer", "--default", *signed(own))
+    assert next(iter(commands(own))).detail == "nothing is stopped; every limit is the policy's"
+
+
 def test_an_idle_poll_costs_the_loop_nothing(own: Settings) -> None:
     """Asking for commands when there are none takes under 50 µs in the median."""
     with worker(own) as (controls, _):
@@ -220,84 +209,3 @@ def test_without_the_topic_no_worker_starts(own: Settings) -> None:
         with pytest.raises(BrokerError, match=r"decision\.control"):
             controls.catch_up()
         controls.close()
-
-
-def decided(settings: Settings, since: Offsets, count: int, parts: Parts) -> list[Decision]:
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while len(found := list(read_decisions(settings.bootstrap, since))) < count:
-        parts.check()
-        assert time.monotonic() < deadline, "not all applications were decided in time"
-        time.sleep(0.1)
-    return found
-
-
-def test_a_running_engine_stops_farmers_and_resumes(
-    broker: EmbeddedBroker, own: Settings, tmp_path: Path
-) -> None:
-    """Both workers acknowledge; from then on farmers are halted, others are not, until resumed."""
-    engine = load_settings(
-        bootstrap=broker.bootstrap,
-        state_dir=tmp_path / "engine",
-        group_id=own.group_id,
-        metrics_port=free_port(),
-        workers=2,
-        control_key_files=own.control_key_files,
-    )
-    start_at_the_end(engine)
-    run = Run(now_ms=time.time_ns() // 1_000_000, name=f"c{time.time_ns() // 1_000_000:x}")
-    people = synthetic_cases(run, 90)
-    since = end_offsets(broker.bootstrap)
-    with Parts(engine, tmp_path / "logs") as parts:
-        parts.start("engine")
-        await_ready(engine, parts, READY_SECONDS)
-        publish(engine, people[:30])
-        decided(engine, since, 30, parts)
-        stop_code, stop = say(own, "stop", "--segment", "farmer", "--wait", *signed(own))
-        _, listed = say(own, "list")
-        publish(engine, people[30:60])
-        decided(engine, since, 60, parts)
-        resume_code, _ = say(own, "resume", "--segment", "farmer", "--wait", "--yes", *signed(own))
-        publish(engine, people[60:])
-        found = decided(engine, since, 90, parts)
-    assert (stop_code, stop["expected"], resume_code) == (0, 2, 0), stop
-    assert len(stop["workers"]) == 2
-    assert listed["in_force"][0]["acknowledged"] == stop["workers"]
-    assert stop["acknowledged_ms"] >= 0
-    assert (stop["last_affected_ms"] or 0) <= 0
-    halted = {d.application_id for d in found if d.reasons and d.reasons[0].code == "S_HALTED"}
-    expected = {
-        each.application.application_id
-        for each in people[30:60]
-        if each.application.segment == "farmer"
-    }
-    assert expected
-    assert expected == halted
-
-
-def start_at_the_end(settings: Settings) -> None:
-    """Commit the ends of the inputs, so that other tests' records are not decided here."""
-    group = consumer(settings, settings.group_id)
-    places = [
-        TopicPartition(topic, number) for topic in INPUTS for number in range(settings.partitions)
-    ]
-    ends = [
-        TopicPartition(p.topic, p.partition, group.get_watermark_offsets(p, timeout=10)[1])
-        for p in places
-    ]
-    group.commit(offsets=ends, asynchronous=False)
-    group.close()
-
-
-def publish(settings: Settings, people: list[Any]) -> None:
-    client = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": PARTITIONER})
-    for person in people:
-        application = msgjson.decode(msgjson.encode(person.application))
-        application["submitted_at"] = now()
-        application.pop("decide_by", None)
-        client.produce(
-            APPLICATIONS,
-            key=application["applicant_token"],
-            value=msgjson.encode(application),
-            headers=[*cloud_event("loan.application.v1", "/test", "test", now())],
-        )
-    assert client.flush(30) == 0

@@ -12,10 +12,17 @@ from typer.testing import CliRunner
 
 from stream.broker.place import free_port
 from stream.config import load_settings
+from stream.edge.key_pairs import OPERATOR
+from stream.edge.letter_keys import write_key
 from stream.errors import Exit
-from stream.ops.doctor import SCHEMAS, doctor, examine
+from stream.ops.doctor import doctor, examine
+from stream.ops.doctor_keys import Remark, control_keys, letter_keys
+from stream.ops.doctor_local import SCHEMAS
 
-CHECKS = ["python", "disk", "policy", "models", "schemas", "broker", "topics", "store"]
+CHECKS = [
+    "python", "disk", "policy", "models", "schemas", "control key", "letter key",
+    "broker", "topics", "store", "commands",
+]  # fmt: skip
 
 
 def settings_of(tmp_path: Path, **changes: Any) -> Any:
@@ -57,6 +64,50 @@ def test_a_schema_that_is_missing_or_none_is_named(tmp_path: Path, content: byte
     found = {each.check: each for each in examine(settings_of(tmp_path, schemas_dir=tmp_path))}
     assert found["schemas"].code == Exit.CONFIG
     assert file.name in found["schemas"].detail
+
+
+def test_a_key_that_is_not_set_is_no_fault_and_has_a_fix(tmp_path: Path) -> None:
+    """An engine runs without either, so the exit code stays; what it lacks is said."""
+    settings = settings_of(tmp_path)
+    for check in (control_keys, letter_keys):
+        (remark,) = check(settings)
+        assert remark.detail.startswith("not set")
+        assert remark.fix
+
+
+def test_keys_that_are_set_are_named_by_their_ids(tmp_path: Path) -> None:
+    """Trusted, sealing and opening keys, by the ids that records carry; never the keys."""
+    _, public_file, control_id = OPERATOR.make(tmp_path / "keys")
+    present, older = (write_key(tmp_path / name) for name in ("present", "older"))
+    settings = settings_of(
+        tmp_path,
+        control_key_files=[public_file],
+        dead_letter_key_file=tmp_path / "present",
+        dead_letter_old_key_files=[tmp_path / "older"],
+    )
+    (trusted,) = control_keys(settings)
+    assert Remark(f"commands count under {control_id}") == trusted
+    expected = [
+        Remark(f"dead letters are sealed under {present.key_id}"),
+        Remark(f"older ones are opened with {older.key_id}"),
+    ]
+    assert expected == list(letter_keys(settings))
+
+
+def test_a_key_file_that_holds_none_is_named(tmp_path: Path) -> None:
+    """Each is a fault of the settings, with its file and what mends it."""
+    for name in ("control.pub", "letters"):
+        (tmp_path / name).write_text("no key", encoding="ascii")
+        (tmp_path / name).chmod(0o600)
+    control_files = [tmp_path / "control.pub"]
+    settings = settings_of(
+        tmp_path, control_key_files=control_files, dead_letter_key_file=tmp_path / "letters"
+    )
+    found = {each.check: each for each in examine(settings)}
+    for check, name in (("control key", "control.pub"), ("letter key", "letters")):
+        assert found[check].code == Exit.CONFIG
+        assert name in found[check].detail
+        assert found[check].fix
 
 
 def test_the_schemas_looked_for_are_the_schemas_shipped() -> None:
