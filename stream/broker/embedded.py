@@ -166,14 +166,20 @@ class EmbeddedBroker:
         if (self._data / "meta.properties").exists():
             return
         tool = [*self._java(java, jars), "kafka.tools.StorageTool", "format"]
-        done = subprocess.run(
-            [*tool, "-t", CLUSTER_ID, "-c", str(properties)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FORMAT_TIMEOUT_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*tool, "-t", CLUSTER_ID, "-c", str(properties)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=FORMAT_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BrokerError(
+                f"the broker did not format its data folder in {FORMAT_TIMEOUT_SECONDS:.0f} s",
+                fix=f"the machine is overloaded; run again, or delete {self._data} if that repeats",
+            ) from None
         if done.returncode != 0:
             raise self._failed("could not format its data folder", done.stderr or done.stdout)
 

@@ -1,4 +1,8 @@
-"""Three KRaft brokers with small heaps, for what one broker cannot show."""
+"""Three KRaft brokers with small heaps, for what one broker cannot show.
+
+All three are controllers, or only the first where two are to be lost: without a majority of
+controllers the one left would not even learn that the others are out of sync.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +33,17 @@ _READY_SECONDS = 120.0
 
 
 class Node:
-    """One broker that is controller too."""
+    """One broker, which is controller too when it is among the voters."""
 
     def __init__(self, folder: Path, number: int, ports: list[int], voters: list[int]) -> None:
         self._folder, self.port = folder, ports[number]
         folder.mkdir(parents=True)
         quorum = ",".join(f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(voters))
+        votes = number < len(voters)
+        listeners = f"PLAINTEXT://127.0.0.1:{self.port}"
+        roles = {} if votes else {"process.roles": "broker", "listeners": listeners}
         own = {
+            **roles,
             "node.id": number + 1,
             "controller.quorum.voters": quorum,
             "default.replication.factor": NODES,
@@ -45,7 +53,7 @@ class Node:
             "share.coordinator.state.topic.replication.factor": NODES,
             "share.coordinator.state.topic.min.isr": 2,
         }
-        text = server_properties(self.port, voters[number], folder / "data")
+        text = server_properties(self.port, voters[number if votes else 0], folder / "data")
         text += "".join(f"{name}={value}\n" for name, value in own.items())
         (folder / "server.properties").write_text(text)
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -108,14 +116,15 @@ class Node:
 class Cluster:
     """Replication 3, two in sync needed; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, controllers: int = NODES) -> None:
         ports: list[int] = []
         while len(ports) < 2 * NODES:
             port = free_port()
             if port not in ports:
                 ports.append(port)
+        voters = ports[NODES : NODES + controllers]
         self.nodes = [
-            Node(folder / f"node-{n + 1}", n, ports[:NODES], ports[NODES:]) for n in range(NODES)
+            Node(folder / f"node-{n + 1}", n, ports[:NODES], voters) for n in range(NODES)
         ]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in ports[:NODES])
 
@@ -144,16 +153,16 @@ class Cluster:
             assert time.monotonic() < deadline, f"broker {node.port} does not come back"
             time.sleep(0.2)
 
-    def await_in_sync(self) -> None:
-        """Wait until every partition has all its replicas again."""
+    def await_in_sync(self, count: int = NODES) -> None:
+        """Wait until every partition has so many replicas in sync, all by default."""
         client = AdminClient({"bootstrap.servers": self.bootstrap}, logger=QUIET)
         deadline = time.monotonic() + _READY_SECONDS
         while True:
             try:
                 topics = client.list_topics(timeout=5).topics.values()
-                if all(len(p.isrs) == NODES for t in topics for p in t.partitions.values()):
+                if all(len(p.isrs) == count for t in topics for p in t.partitions.values()):
                     return
             except KafkaException:
                 pass
-            assert time.monotonic() < deadline, "replicas do not catch up"
+            assert time.monotonic() < deadline, f"not {count} replicas in sync"
             time.sleep(0.3)

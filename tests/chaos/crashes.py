@@ -7,17 +7,28 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from chaos.engine import Engine
+from chaos.engine import PLAIN, Engine
+from chaos.faults import Faults
 from chaos.monitor import Monitor
 from chaos.oracle import Verdict, judge
+from chaos.progress import Say
 from chaos.reading import home_of, read_all
-from chaos.stage import Faults, Result, Say, drain, engine_settings, load_tables, pass_over_earlier
+from chaos.replaying import replay_audit
+from chaos.stage import (
+    DRAIN_SECONDS,
+    Result,
+    drain,
+    engine_settings,
+    load_tables,
+    pass_over_earlier,
+)
 from chaos.workload import Publisher, Sent, Shape, Workload
 
 POINTS = [f"P{number}" for number in range(14)]
 BATCHES = ["first", "middle", "last"]
-APPLICATIONS_A_RUN = 180
+SHAPE = Shape(180, 0, malformed=0.2, scattered=0.0, repeats=0.1)
 BATCH_RECORDS = 10
 CRASH_SECONDS = 30.0
 MARK = "x-chaos-mark"
@@ -44,71 +55,115 @@ def marked(workload: Workload, run: int) -> Iterator[Sent]:
     yield from records
 
 
+class Case(NamedTuple):
+    """One of the 84, with its place in the sequence."""
+
+    number: int
+    workers: int
+    batch: str
+    point: str
+
+    @property
+    def name(self) -> str:
+        """As findings call it."""
+        return f"{self.point}/{self.batch}/{self.workers}"
+
+    @property
+    def part(self) -> tuple[str, dict[str, str]]:
+        """The worker that will crash in this case, and in no other: its mark is the case's."""
+        return "chaos.crashing_worker", {
+            "CRASH_AT": self.point,
+            "CRASH_BATCH": f"{self.number}:{self.batch}",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+
+
 def play_crashes(
     name: str, bootstrap: str, folder: Path, say: Say, seed: int, count: int
 ) -> Result:
-    """One engine through all runs; the oracle judges each by itself."""
+    """One engine through all cases; the oracle judges each by itself.
+
+    The worker started after a crash is the one that will crash in the next case, so each case
+    costs one start of a process.
+    """
     began, faults, total = time.monotonic(), Faults(count), Verdict()
-    shape = Shape(APPLICATIONS_A_RUN, seed, malformed=0.2, scattered=0.0, repeats=0.1)
+    cases = [Case(number, *run) for number, run in enumerate(runs(count))]
     settings = engine_settings(bootstrap, folder, f"crash{time.time_ns()}", BATCH_RECORDS)
     pass_over_earlier(settings)
-    engine = Engine(settings, folder / "logs", 1)
+    engine = Engine(settings, folder / "logs", cases[0].workers)
+    engine.parts[VICTIM] = cases[0].part
     recoveries: list[float] = []
     engine.start()
     try:
-        for number, (workers, batch, point) in enumerate(runs(count)):
-            say(f"{point} {batch} batch, {workers} worker{'s' * (workers - 1)}")
-            if workers == 2 and "worker-1" not in engine.workers:
+        for case, following in zip(cases, [*cases[1:], None], strict=True):
+            say(f"case {case.number + 1} of {count}: {case.name}, {time.monotonic() - began:.0f} s")
+            if case.workers > len(engine.workers):
                 engine.workers.append("worker-1")
                 engine.launch("worker-1")
-                engine.await_ready(["worker-1"])
-            workload = Workload(shape._replace(seed=seed + number))
+            engine.await_ready(engine.workers)
+            engine.parts[VICTIM] = following.part if following else (PLAIN, {})
+            workload = Workload(SHAPE._replace(seed=seed + case.number))
             load_tables(settings, workload)
-            monitor = Monitor(bootstrap)
-            try:
-                at = _crash(engine, workload, (number, batch, point), bootstrap)
-                if at is None:
-                    total.add("mismatched", f"{point}/{batch}/{workers}", "did not crash")
-                else:
-                    faults.count(at)
-                drain(settings, monitor, faults)
-                recoveries += monitor.recoveries([at]) if at else []
-            finally:
-                monitor.close()
-            seen = read_all(bootstrap, settings.group_id, monitor.since)
-            acknowledged = sum(each.origin is None for each in seen.given)
-            verdict = judge(
-                seen, acknowledged=acknowledged, home_of=home_of, limits_fen=workload.limits_fen
-            )
-            _add(total, verdict, f"{point}/{batch}/{workers}")
+            _play(case, workload, engine, faults, total, recoveries)
     finally:
         engine.stop()
+    say("replaying the audit")
     faults.notes += [f"{who} ended by itself with {code}" for who, code in engine.ended]
-    seconds = time.monotonic() - began
-    return Result(name, faults.done, total, recoveries, engine.growth_mb, seconds, faults.notes)
+    return Result(
+        name,
+        faults,
+        total,
+        {"": recoveries},
+        replay_audit(settings),
+        engine.peak_mb,
+        engine.growth_mb,
+        time.monotonic() - began,
+    )
 
 
-def _crash(
-    engine: Engine, workload: Workload, run: tuple[int, str, str], bootstrap: str
-) -> float | None:
-    """Put the crashing worker in the place of the first, publish, and wait for its end."""
-    number, batch, point = run
-    environment = {
-        "CRASH_AT": point,
-        "CRASH_BATCH": f"{number}:{batch}",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    engine.leave(VICTIM)
-    engine.launch(VICTIM, module="chaos.crashing_worker", extra=environment)
-    engine.await_ready([VICTIM])
+def _play(
+    case: Case,
+    workload: Workload,
+    engine: Engine,
+    faults: Faults,
+    total: Verdict,
+    recoveries: list[float],
+) -> None:
+    """Publish until the crash, wait for its answer to be taken over, and judge the case."""
+    settings = engine.settings
+    monitor = Monitor(settings.bootstrap)
+    try:
+        at = _crash(engine, workload, case)
+        if at is None:
+            faults.failures.append(f"{case.name}: did not crash")
+        else:
+            faults.count(at)
+        drain(settings, monitor, faults, DRAIN_SECONDS)
+        recoveries += monitor.recoveries([at]) if at else []
+    finally:
+        monitor.close()
+    seen = read_all(settings.bootstrap, settings.group_id, monitor.since)
+    verdict = judge(
+        seen,
+        acknowledged=sum(each.origin is None for each in seen.given),
+        home_of=home_of,
+        limits_fen=workload.limits_fen,
+    )
+    _add(total, verdict, case.name)
+
+
+def _crash(engine: Engine, workload: Workload, case: Case) -> float | None:
+    """Publish what the victim dies of; when it died, or None when it did not."""
     victim = engine.pid(VICTIM)
     engine.expect(victim)
-    publisher = Publisher(bootstrap, marked(workload, number), None)
+    publisher = Publisher(engine.settings.bootstrap, marked(workload, case.number), None)
     publisher.start()
     publisher.finish(60)
     deadline = time.monotonic() + CRASH_SECONDS
     while engine.pid(VICTIM) == victim:
         if time.monotonic() > deadline:
+            # Nobody is to die of a later case's mark but the one that belongs to it.
+            engine.kill(VICTIM)
             return None
         time.sleep(0.005)
     at = time.monotonic()

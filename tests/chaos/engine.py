@@ -33,6 +33,8 @@ class Engine:
         self.workers = [f"worker-{index}" for index in range(workers)]
         self.module = PLAIN
         self.extra: dict[str, str] = {}
+        self.parts: dict[str, tuple[str, dict[str, str]]] = {}
+        """Module and further environment of single workers, at this and every later start."""
         self.ended: list[tuple[str, int]] = []
         self.codes: dict[int, int] = {}
         self.rss_kb: dict[int, tuple[int, int]] = {}
@@ -54,14 +56,13 @@ class Engine:
         if wait:
             self.await_ready(self.workers)
 
-    def launch(self, name: str, *, module: str | None = None, extra: dict[str, str] | None = None,
-               instance: str | None = None) -> None:  # fmt: skip
+    def launch(self, name: str, *, instance: str | None = None) -> None:
         """Start one process; the last start of a name is the one that counts."""
         given = self.settings.model_copy(update={"instance": instance} if instance else {})
-        environment = {**os.environ, WATCH_PARENT: "1", **as_environment(given)}
-        environment |= self.extra if extra is None else extra
+        module, extra = self.parts.get(name, (self.module, self.extra))
+        environment = {**os.environ, WATCH_PARENT: "1", **as_environment(given), **extra}
         verb = ["keeper"] if name == "keeper" else ["worker", name.removeprefix("worker-")]
-        module = PLAIN if name == "keeper" else module or self.module
+        module = PLAIN if name == "keeper" else module
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *verb],
@@ -137,7 +138,12 @@ class Engine:
     @property
     def growth_mb(self) -> float:
         """Most that any worker grew beyond what it held when first seen ready."""
-        return max((last - first for first, last in self.rss_kb.values()), default=0) / 1024
+        return max((most - first for first, most in self.rss_kb.values()), default=0) / 1024
+
+    @property
+    def peak_mb(self) -> float:
+        """Most that any worker held in memory once it had been ready."""
+        return max((most for _, most in self.rss_kb.values()), default=0) / 1024
 
     def _said(self, name: str) -> list[Health]:
         pid = self.pid(name)
@@ -165,11 +171,11 @@ class Engine:
                 self._sample()
 
     def _sample(self) -> None:
-        """Resident memory of every ready worker: at first sight, and the most so far."""
+        """Resident memory of every worker since first seen ready: then, and the most so far."""
         for name in self.workers:
-            if not self.ready(name):
-                continue
             pid = self.pid(name)
+            if pid not in self.rss_kb and not self.ready(name):
+                continue
             try:
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             except (OSError, IndexError):

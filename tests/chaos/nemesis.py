@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos.cluster import Cluster
+from chaos.cluster import Cluster, Node
+from chaos.roles import ROLES, broker_of
 from chaos.stage import Stage
 
 from stream.broker import EmbeddedBroker
@@ -18,6 +19,8 @@ from stream.limits import SESSION_TIMEOUT_MS
 PAUSE_SECONDS = SESSION_TIMEOUT_MS / 1000 + 1.5
 JOIN_SECONDS = 2.0
 JOIN_SECONDS_MAX = 30.0
+ONE_OF_THREE_SECONDS = 5.0
+SETTLE_SECONDS = 2.0
 BALLAST_STEP = 1024 * 1024
 
 
@@ -68,7 +71,7 @@ def join_and_leave(stage: Stage) -> None:
         while not engine.ready(name) and time.monotonic() < deadline:
             time.sleep(0.05)
         if not engine.ready(name):
-            stage.faults.notes.append("a guest left before it had joined")
+            stage.faults.failures.append("a guest did not join within 30 s")
         time.sleep(JOIN_SECONDS)
         engine.leave(name)
         stage.faults.count()
@@ -83,9 +86,7 @@ def kill_broker(broker: EmbeddedBroker, down_seconds: float) -> Callable[[Stage]
             time.sleep(stage.random.uniform(2.0, 4.0))
             broker.kill()
             time.sleep(down_seconds)
-            alive = all(map(stage.engine.alive, stage.engine.workers))
-            if not alive:
-                stage.faults.notes.append("a worker ended while the broker was away")
+            _must_be_alive(stage)
             broker.start()
             stage.faults.count()
             _await_decisions(stage)
@@ -93,35 +94,97 @@ def kill_broker(broker: EmbeddedBroker, down_seconds: float) -> Callable[[Stage]
     return strike
 
 
+def start_late(broker: EmbeddedBroker, down_seconds: float) -> Callable[[Stage], None]:
+    """The engine was started without its broker, which comes up only after a while."""
+
+    def strike(stage: Stage) -> None:
+        time.sleep(down_seconds)
+        _must_be_alive(stage)
+        if any(map(stage.engine.ready, stage.engine.workers)):
+            stage.faults.failures.append("a worker says it is ready without a broker")
+        broker.start()
+        stage.faults.count()
+        _await_decisions(stage)
+
+    return strike
+
+
+def _must_be_alive(stage: Stage) -> None:
+    if not all(map(stage.engine.alive, stage.engine.workers)):
+        stage.faults.failures.append("the engine ended while the broker was away")
+
+
 def _await_decisions(stage: Stage, seconds: float = 90.0) -> None:
-    """Wait for new committed decisions after a heal, or note that none came."""
+    """Wait for new committed decisions after a heal; that none come is a failure."""
     before, deadline = stage.monitor.decisions, time.monotonic() + seconds
     while stage.monitor.decisions == before:
         if time.monotonic() > deadline:
-            stage.faults.notes.append(f"no new decision within {seconds:.0f} s of a heal")
+            stage.faults.failures.append(f"no new decision within {seconds:.0f} s of a heal")
             return
         time.sleep(0.1)
 
 
-def partial_outage(cluster: Cluster, *, rolling: bool) -> Callable[[Stage], None]:
-    """One broker of three at a time: killed for five seconds, or restarted in turn."""
+def kill_by_role(cluster: Cluster) -> Callable[[Stage], None]:
+    """SIGKILL the one broker of three that has a role, each role in turn, for five seconds."""
+
+    def strike(stage: Stage) -> None:
+        while stage.faults.done < stage.faults.planned:
+            role = ROLES[stage.faults.done % len(ROLES)]
+            time.sleep(stage.random.uniform(1.0, 2.0))
+            node = cluster.nodes[broker_of(role, stage.engine.settings, stage.random) - 1]
+            at = time.monotonic()
+            node.kill()
+            time.sleep(ONE_OF_THREE_SECONDS)
+            _bring_back(stage, cluster, node, at, role)
+
+    return strike
+
+
+def restart_in_turn(cluster: Cluster) -> Callable[[Stage], None]:
+    """Stop and start one broker of three after the other, as an upgrade would."""
 
     def strike(stage: Stage) -> None:
         while stage.faults.done < stage.faults.planned:
             node = cluster.nodes[stage.faults.done % len(cluster.nodes)]
             time.sleep(stage.random.uniform(1.0, 2.0))
             at = time.monotonic()
-            if rolling:
-                node.stop()
-            else:
+            node.stop()
+            _bring_back(stage, cluster, node, at, "")
+
+    return strike
+
+
+def _bring_back(stage: Stage, cluster: Cluster, node: Node, at: float, kind: str) -> None:
+    """Start it and wait for all replicas; two brokers decide on, so recovery counts from `at`."""
+    node.start()
+    cluster.await_whole(node)
+    cluster.await_in_sync()
+    stage.faults.count(at, kind)
+    _await_decisions(stage)
+
+
+def lose_two(cluster: Cluster, down_seconds: float) -> Callable[[Stage], None]:
+    """Kill the two brokers that are not the controller: too few in sync for anything to commit."""
+
+    def strike(stage: Stage) -> None:
+        while stage.faults.done < stage.faults.planned:
+            time.sleep(stage.random.uniform(2.0, 3.0))
+            for node in cluster.nodes[1:]:
                 node.kill()
-                time.sleep(5.0)
-            node.start()
-            cluster.await_whole(node)
-            cluster.await_in_sync()
-            # Two brokers go on deciding: recovery is counted from the blow, not from the heal.
-            stage.faults.count(at)
+            cluster.await_in_sync(1)
+            time.sleep(SETTLE_SECONDS)
+            before = stage.monitor.decisions
+            time.sleep(down_seconds)
+            if stage.monitor.decisions != before:
+                stage.faults.failures.append("decided with one replica in sync")
+            _must_be_alive(stage)
+            for node in cluster.nodes[1:]:
+                node.start()
+            for node in cluster.nodes[1:]:
+                cluster.await_whole(node)
+            stage.faults.count()
             _await_decisions(stage)
+            cluster.await_in_sync()
 
     return strike
 

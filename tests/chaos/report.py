@@ -17,83 +17,115 @@ from stream import __version__
 from stream.broker.jars import kafka_version
 
 COLUMNS = ("scenario", "faults", "applications", "lost", "doubled", "mismatched",
-           "recovery p50", "recovery max", "aborted", "RSS growth", "seconds")  # fmt: skip
-FINDINGS_SHOWN = 20
+           "recovery p50, s", "recovery max, s", "replayed", "identical", "peak RSS, MB",
+           "RSS growth, MB", "aborted", "seconds")  # fmt: skip
+SHOWN = {"scenario": "scenario", "faults": "faults", "applications": "appli-\ncations",
+         "lost": "lost", "doubled": "dou-\nbled", "mismatched": "mis-\nmatch",
+         "recovery p50, s": "p50\ns", "recovery max, s": "max\ns", "identical": "replay\nidentical",
+         "peak RSS, MB": "RSS\nMB", "seconds": "time\ns"}  # fmt: skip
+"""What of it fits a terminal of 80 columns, under shorter names."""
+FAILURES_SHOWN = 20
 
 
-def row(result: Result) -> list[str]:
-    """The cells of one scenario."""
-    verdict, times = result.verdict, result.recoveries
-    return [
+def row(result: Result) -> dict[str, str]:
+    """The cells of one scenario by column."""
+    verdict, times = result.verdict, [t for each in result.recoveries.values() for t in each]
+    cells = [
         result.name,
-        f"{result.faults:,}",
+        f"{result.faults.done:,}",
         f"{verdict.applications:,}",
         *(f"{verdict.count(kind):,}" for kind in ("lost", "doubled", "mismatched")),
-        f"{median(times):.1f} s" if times else "–",
-        f"{max(times):.1f} s" if times else "–",
+        f"{median(times):.1f}" if times else "–",
+        f"{max(times):.1f}" if times else "–",
+        f"{result.replay.records:,}",
+        f"{result.replay.identical:,}",
+        f"{result.peak_mb:.0f}",
+        f"{result.growth_mb:.0f}",
         f"{verdict.aborted:,}",
-        f"{result.growth_mb:.0f} MB",
         f"{result.seconds:.0f}",
     ]
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def table(results: Sequence[Result], skipped: dict[str, str]) -> Table:
-    """All rows, figures to the right."""
-    shown = Table(title="chaos: nothing lost, doubled or mismatched?")
-    for name in COLUMNS:
-        shown.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
+    """All rows, figures to the right; what failed in red."""
+    shown = Table(
+        title="chaos: nothing lost, doubled or mismatched?", box=None, padding=(0, 1, 0, 0)
+    )
+    for name, short in SHOWN.items():
+        shown.add_column(short, justify="left" if name == "scenario" else "right", no_wrap=True)
     for result in results:
-        shown.add_row(*row(result), style=None if result.clean else "bold red")
-    for name, why in skipped.items():
-        shown.add_row(f"{name}: NOT RUN, {why}", style="bold yellow")
+        cells = row(result)
+        style = None if result.clean else "bold red"
+        shown.add_row(*(cells[name] for name in SHOWN), style=style)
+    for name in skipped:
+        shown.add_row(name, "not run", style="bold yellow")
     return shown
 
 
-def page(
-    results: Sequence[Result], skipped: dict[str, str], command: str, seed: int, scale: str
-) -> str:
-    """The result file."""
-    lines = [
-        f"# {datetime.now(UTC):%Y-%m-%d}: chaos, {scale}",
-        "",
-        f"Command: `{command}` (seed {seed})",
-        "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
-        *("| " + " | ".join(row(result)) + " |" for result in results),
-        "",
-        *(f"- **{name} was not run**: {why}." for name, why in skipped.items()),
-        *_notes(results),
+class Page:
+    """The result file, written anew after every scenario: what is broken off keeps its rows."""
+
+    def __init__(self, folder: Path, command: str, scale: str, names: Sequence[str]) -> None:
+        """Take a name that no earlier file of the day has."""
+        self._command, self._scale, self._names = command, scale, names
+        suffix = "" if scale == "full" else f"-{scale}"
+        base = folder / f"{datetime.now(UTC):%Y-%m-%d}-chaos{suffix}"
+        self.path, number = Path(f"{base}.md"), 1
+        while self.path.exists():
+            number += 1
+            self.path = Path(f"{base}-{number}.md")
+
+    def write(self, results: Sequence[Result], skipped: dict[str, str]) -> None:
+        """All so far."""
+        done = {result.name for result in results} | skipped.keys()
+        waiting = [name for name in self._names if name not in done]
+        lines = [
+            f"# {datetime.now(UTC):%Y-%m-%d}: chaos, {self._scale}",
+            "",
+            f"Command: `{self._command}`",
+            "",
+            "| " + " | ".join(COLUMNS) + " |",
+            "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
+            *("| " + " | ".join(row(result).values()) + " |" for result in results),
+            "",
+            *(f"- **{name} was not run**: {why}." for name, why in skipped.items()),
+            *([f"- **Broken off before**: {', '.join(waiting)}."] if waiting else []),
+            *_notes(results),
+            *_explained(),
+        ]
+        self.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _explained() -> list[str]:
+    """What the columns mean, and on what they were measured."""
+    return [
         "- recovery: from the crash, or from the heal where something was away, until the slowest "
         "partition had a new committed decision.",
+        "- replayed: decisions made again from the audit topic, as `tenminute replay --all` does; "
+        "identical: with the same bytes.",
+        "- peak RSS and growth: of the worker with the most, since it was first ready.",
         "- aborted: decisions that only an uncommitted reader sees, left by what was interrupted.",
         f"- Versions: ten-minute-loan {__version__}, Kafka {kafka_version()}, confluent-kafka "
         f"{confluent_kafka.version()}, CPython {platform.python_version()}.",
-        f"- Machine: {os.cpu_count()} cores, {platform.system()}, **shared** with other work; "
-        f"load average {os.getloadavg()[0]:.1f} at the end.",
+        f"- Machine: {os.cpu_count()} cores, {platform.system()}; load average "
+        f"{os.getloadavg()[0]:.1f} at the end.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
-    """What else happened, each kind once with its count."""
+    """Recovery by kind of fault where there are several, and what else happened."""
     lines = []
     for result in results:
-        counted = {note: result.notes.count(note) for note in dict.fromkeys(result.notes)}
-        lines += [f"- {result.name}: {note} ({count}×)." for note, count in counted.items()]
+        kinds = {kind: times for kind, times in result.recoveries.items() if kind and times}
         lines += [
-            f"- {result.name}: {f.kind}: {f.where}: {f.what}."
-            for f in result.verdict.findings[:FINDINGS_SHOWN]
+            f"- {result.name}, {kind}: {len(times)} recoveries, p50 {median(times):.1f} s, "
+            f"max {max(times):.1f} s."
+            for kind, times in kinds.items()
         ]
+        notes = result.faults.notes
+        counted = {note: notes.count(note) for note in dict.fromkeys(notes)}
+        lines += [f"- {result.name}: {note} ({count}×)." for note, count in counted.items()]
+        failures = result.failures[:FAILURES_SHOWN]
+        lines += [f"- **{result.name} failed**: {failure}." for failure in failures]
     return lines
-
-
-def write(text: str, folder: Path, scale: str) -> Path:
-    """Keep the page, beside earlier ones of the day."""
-    base = folder / f"{datetime.now(UTC):%Y-%m-%d}-chaos{'' if scale == 'full' else '-' + scale}"
-    path, number = base.with_suffix(".md"), 1
-    while path.exists():
-        number += 1
-        path = Path(f"{base}-{number}.md")
-    path.write_text(text, encoding="utf-8")
-    return path

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from chaos import nemesis
-from chaos.cluster import Cluster
+from chaos.cluster import NODES, Cluster
 from chaos.crashes import play_crashes
-from chaos.stage import Plan, Result, Say, play
+from chaos.progress import Say
+from chaos.stage import Plan, Result, Stage, play
 from chaos.workload import Shape, Workload
 
 from stream.broker import EmbeddedBroker
 from stream.ops import topics
 
 HOUR_MS = 3_600_000
+GROWTH_MB_MAX = 50.0
+"""What a worker may gain while its broker is away."""
+PEAK_MB_MAX = 400.0
+"""What a worker may hold, however long the backlog."""
 
 
 class Size(NamedTuple):
@@ -51,6 +57,9 @@ class Scenario(NamedTuple):
     full: Size
     short: Size
     run: Callable[[str, Setting], Result]
+    minutes: tuple[int, int]
+    """About how long it takes in full and in short, alone on two cores."""
+    what: str
 
 
 def _on_one_broker(name: str, at: Setting, plan: Callable[[EmbeddedBroker], Plan]) -> Result:
@@ -84,11 +93,22 @@ def _broker(down_seconds: float) -> Callable[[str, Setting], Result]:
 
         def plan(broker: EmbeddedBroker) -> Plan:
             strike = nemesis.kill_broker(broker, down)
-            return Plan(name, workload, size.faults, size.seconds, strike)
+            return Plan(name, workload, size.faults, size.seconds, strike,
+                        growth_mb_max=GROWTH_MB_MAX)  # fmt: skip
 
         return _on_one_broker(name, at, plan)
 
     return run
+
+
+def _late(name: str, at: Setting) -> Result:
+    size, workload = at.size, at.workload()
+
+    def plan(broker: EmbeddedBroker) -> Plan:
+        strike = nemesis.start_late(broker, size.seconds)
+        return Plan(name, workload, 1, size.seconds, strike, shipped=True, before=broker.stop)
+
+    return _on_one_broker(name, at, plan)
 
 
 def _storm(name: str, at: Setting) -> Result:
@@ -99,7 +119,8 @@ def _storm(name: str, at: Setting) -> Result:
 
 def _backlog(name: str, at: Setting) -> Result:
     workload = at.workload(per_person=20, whitelist_updates=0)
-    plan = Plan(name, workload, 1, 1.0, nemesis.nothing, preload=True, batch_records=500)
+    plan = Plan(name, workload, 1, 1.0, nemesis.nothing, preload=True, batch_records=500,
+                peak_mb_max=PEAK_MB_MAX)  # fmt: skip
     return _on_one_broker(name, at, lambda _: plan)
 
 
@@ -135,17 +156,25 @@ def _disk(name: str, at: Setting) -> Result:
         nemesis.unmount(disk)
 
 
-def _three(*, rolling: bool) -> Callable[[str, Setting], Result]:
+def _cluster(
+    nemesis_of: Callable[[Cluster], Callable[[Stage], None]], controllers: int = NODES
+) -> Callable[[str, Setting], Result]:
     def run(name: str, at: Setting) -> Result:
         size = at.size
-        with Cluster(at.folder / "brokers") as cluster:
+        at.say("starting three brokers")
+        with Cluster(at.folder / "brokers", controllers) as cluster:
             topics.apply(cluster.bootstrap, partitions=6, replication=3)
             cluster.await_in_sync()
-            strike = nemesis.partial_outage(cluster, rolling=rolling)
-            plan = Plan(name, at.workload(), size.faults, size.seconds, strike)
+            plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis_of(cluster))
             return play(plan, cluster.bootstrap, at.folder, at.say, at.seed)
 
     return run
+
+
+def _lose_two(name: str, at: Setting) -> Result:
+    down = at.size.seconds / at.size.faults / 3
+    strike = partial(nemesis.lose_two, down_seconds=down)
+    return _cluster(strike, controllers=1)(name, at)
 
 
 def _crashes(name: str, at: Setting) -> Result:
@@ -155,16 +184,34 @@ def _crashes(name: str, at: Setting) -> Result:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "kill100": Scenario(Size(100_000, 100, 240), Size(2_000, 6, 14), _kill),
-    "crashpoints": Scenario(Size(8_400, 84, 600), Size(400, 4, 20), _crashes),
-    "zombies": Scenario(Size(60_000, 50, 240), Size(2_000, 1, 14), _zombies),
-    "joins": Scenario(Size(60_000, 50, 180), Size(2_000, 3, 10), _join),
-    "broker_kill": Scenario(Size(40_000, 10, 150), Size(2_000, 1, 8), _broker(3.0)),
-    "outage70": Scenario(Size(20_000, 1, 80), Size(2_000, 1, 80), _broker(70.0)),
-    "storm": Scenario(Size(10_000, 20, 60), Size(300, 2, 8), _storm),
-    "backlog": Scenario(Size(1_000_000, 1, 1), Size(20_000, 1, 1), _backlog),
-    "three_brokers": Scenario(Size(40_000, 9, 150), Size(2_000, 1, 15), _three(rolling=False)),
-    "rolling": Scenario(Size(40_000, 6, 100), Size(2_000, 3, 40), _three(rolling=True)),
-    "disk_full": Scenario(Size(20_000, 3, 60), Size(2_000, 1, 20), _disk),
-    "clock_jumps": Scenario(Size(40_000, 40, 45), Size(2_000, 8, 8), _clock),
-}
+    "kill100": Scenario(Size(100_000, 100, 240), Size(2_000, 6, 14), _kill, (12, 1),
+                        "SIGKILL of one of two workers, again and again"),
+    "crashpoints": Scenario(Size(8_400, 84, 600), Size(400, 4, 20), _crashes, (10, 1),
+                            "P0-P13, first, middle and last batch, one and two workers"),
+    "zombies": Scenario(Size(60_000, 50, 240), Size(2_000, 1, 14), _zombies, (6, 1),
+                        "SIGSTOP of workers beyond their session, then SIGCONT"),
+    "joins": Scenario(Size(60_000, 50, 300), Size(2_000, 3, 15), _join, (7, 1),
+                      "a third worker joins, works two seconds and leaves"),
+    "broker_kill": Scenario(Size(40_000, 10, 150), Size(1_000, 1, 6), _broker(3.0), (5, 1),
+                            "SIGKILL of the only broker"),
+    "outage70": Scenario(Size(20_000, 1, 80), Size(2_000, 1, 80), _broker(70.0), (3, 3),
+                         "the only broker away for 70 s"),
+    "late_broker": Scenario(Size(20_000, 1, 70), Size(1_000, 1, 20), _late, (3, 2),
+                            "the engine starts, the broker 70 s (short: 20 s) later"),
+    "storm": Scenario(Size(10_000, 20, 60), Size(300, 2, 8), _storm, (5, 1),
+                      "every id sent twenty times, with kills"),
+    "backlog": Scenario(Size(1_000_000, 1, 1), Size(20_000, 1, 1), _backlog, (25, 1),
+                        "a million waiting when the engine starts; memory is bounded"),
+    "three_brokers": Scenario(Size(40_000, 30, 600), Size(2_000, 3, 60),
+                              _cluster(nemesis.kill_by_role), (15, 3),
+                              "SIGKILL of one broker of three by its role, each role in turn"),
+    "rolling": Scenario(Size(40_000, 6, 120), Size(2_000, 3, 60),
+                        _cluster(nemesis.restart_in_turn), (4, 3),
+                        "three brokers restarted in turn"),
+    "min_isr": Scenario(Size(20_000, 3, 180), Size(2_000, 1, 30), _lose_two, (4, 2),
+                        "two brokers of three away: nothing can commit, nothing does"),
+    "disk_full": Scenario(Size(20_000, 3, 60), Size(2_000, 1, 20), _disk, (3, 2),
+                          "no room under the broker's log"),
+    "clock_jumps": Scenario(Size(40_000, 40, 45), Size(2_000, 8, 8), _clock, (2, 1),
+                            "worker clocks an hour forward, back and home"),
+}  # fmt: skip

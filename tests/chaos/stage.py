@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,9 +15,13 @@ from threading import Event
 from typing import NamedTuple
 
 from chaos.engine import Engine
+from chaos.faults import Faults
 from chaos.monitor import Monitor
 from chaos.oracle import Verdict, judge
+from chaos.progress import Progress, Say
 from chaos.reading import committed, ends, home_of, looker, read_all
+from chaos.replaying import Replay, replay_audit
+from chaos.shipped import Shipped
 from chaos.workload import Pacer, Publisher, Updates, Workload
 from confluent_kafka import KafkaException, TopicPartition
 
@@ -25,26 +31,9 @@ from stream.demo.tables import bureau_rows, publish_bureau, publish_whitelist, w
 from stream.domain.topics import APPLICATIONS
 
 DRAIN_SECONDS = 420.0
-Say = Callable[[str], None]
-
-
-@dataclass
-class Faults:
-    """What has been done to the engine so far; `at` holds the moments recovery is timed from."""
-
-    planned: int
-    done: int = 0
-    at: list[float] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def count(self, at: float | None = None) -> None:
-        """One more fault, healed or struck now."""
-        self.at.append(time.monotonic() if at is None else at)
-        self.done += 1
-
-    def progress(self) -> float:
-        """From 0 to 1."""
-        return min(1.0, self.done / max(1, self.planned))
+COORDINATOR_SECONDS_MAX = 60.0
+DRAIN_A_SECOND_MIN = 1_000
+"""A backlog of a million may take so much longer."""
 
 
 class Stage(NamedTuple):
@@ -70,6 +59,12 @@ class Plan(NamedTuple):
     batch_records: int = 100
     module: str | None = None
     extra: dict[str, str] | None = None
+    shipped: bool = False
+    """Under the engine's own supervisor."""
+    before: Callable[[], None] | None = None
+    """Done just before the engine starts, which is then not waited for."""
+    peak_mb_max: float = math.inf
+    growth_mb_max: float = math.inf
 
 
 @dataclass
@@ -77,24 +72,44 @@ class Result:
     """One row of the closing table."""
 
     name: str
-    faults: int
+    faults: Faults
     verdict: Verdict
-    recoveries: list[float]
+    recoveries: dict[str, list[float]]
+    replay: Replay
+    peak_mb: float
     growth_mb: float
     seconds: float
-    notes: list[str]
+
+    @property
+    def failures(self) -> list[str]:
+        """Everything that must not be, each in a line."""
+        found = [f"{each.kind}: {each.where}: {each.what}" for each in self.verdict.findings]
+        if self.replay.identical != self.replay.records:
+            less = self.replay.records - self.replay.identical
+            found += [f"{less} decisions replayed otherwise", *self.replay.different]
+        if self.replay.records < self.verdict.decisions:
+            found.append("fewer decisions replayed than decided")
+        return found + self.faults.failures
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled or mismatched."""
-        return self.verdict.clean
+        """Whether nothing was lost, doubled, mismatched, replayed otherwise or out of bounds."""
+        return not self.failures
 
 
 def engine_settings(bootstrap: str, folder: Path, name: str, batch_records: int) -> Settings:
-    """Settings of one engine with a group and a store of its own."""
+    """Settings of one engine with a group, a store, models and a policy of its own.
+
+    A policy or model edited while a scenario runs would be another one at the next restart.
+    """
+    shipped = load_settings()
+    shutil.copytree(shipped.models_dir, folder / "models", dirs_exist_ok=True)
+    shutil.copy(shipped.policy_file, folder / "policy.toml")
     return load_settings(
         bootstrap=bootstrap,
         state_dir=folder / "state",
+        models_dir=folder / "models",
+        policy_file=folder / "policy.toml",
         group_id=f"chaos-{name}",
         instance="chaos",
         metrics_port=free_port(),
@@ -109,7 +124,16 @@ def pass_over_earlier(settings: Settings) -> None:
         TopicPartition(APPLICATIONS, partition, end)
         for partition, end in ends(settings.bootstrap)[APPLICATIONS].items()
     ]
-    client.commit(offsets=places, asynchronous=False)
+    deadline = time.monotonic() + COORDINATOR_SECONDS_MAX
+    while True:
+        try:
+            client.commit(offsets=places, asynchronous=False)
+        except KafkaException:  # the coordinator of a new broker is still loading
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            break
     client.close()
 
 
@@ -129,63 +153,90 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
     pass_over_earlier(settings)
     say("loading the tables")
     load_tables(settings, workload)
-    monitor = Monitor(bootstrap)
-    engine = Engine(settings, folder / "logs", plan.workers)
-    engine.module, engine.extra = plan.module or engine.module, plan.extra or {}
     faults = Faults(plan.faults)
-    pacer = Pacer(workload.shape.applications, plan.seconds, faults.progress)
-    publisher = Publisher(bootstrap, workload.records(), None if plan.preload else pacer)
-    updates = Updates(
-        bootstrap, workload, Pacer(workload.shape.whitelist_updates, plan.seconds, faults.progress)
-    )
+    monitor = Monitor(bootstrap)
+    engine = (Shipped if plan.shipped else Engine)(settings, folder / "logs", plan.workers)
+    engine.module, engine.extra = plan.module or engine.module, plan.extra or {}
     try:
-        if plan.preload:
-            say("filling the backlog")
-            publisher.start()
-            publisher.finish(900)
-        engine.start()
-        if not plan.preload:
-            publisher.start()
-        updates.start()
-        say("faults")
-        plan.nemesis(Stage(engine, monitor, faults, Random(seed), folder))
-        faults.planned = faults.done
-        say("draining")
-        publisher.finish(600)
-        updates.finish(120)
-        drain(settings, monitor, faults)
-        growth_mb = engine.growth_mb
+        with Progress(say, monitor, faults) as progress:
+            stage = Stage(engine, monitor, faults, Random(seed), folder)
+            acknowledged = _run(plan, stage, progress)
+            progress.phase = "draining"
+            drain(settings, monitor, faults, DRAIN_SECONDS + acknowledged / DRAIN_A_SECOND_MIN)
     finally:
         engine.stop()
         monitor.close()
     say("reading every topic")
     verdict = judge(
         read_all(bootstrap, settings.group_id, monitor.since),
-        acknowledged=publisher.acknowledged,
+        acknowledged=acknowledged,
         home_of=home_of,
         limits_fen=workload.limits_fen,
     )
-    faults.notes += [f"{name} ended by itself with {code}" for name, code in engine.ended]
+    say("replaying the audit")
+    replay = replay_audit(settings)
+    hold_bounds(plan, engine, faults)
     return Result(
         plan.name,
-        faults.done,
+        faults,
         verdict,
-        monitor.recoveries(faults.at),
-        growth_mb,
+        {kind: monitor.recoveries(at) for kind, at in faults.at.items()},
+        replay,
+        engine.peak_mb,
+        engine.growth_mb,
         time.monotonic() - began,
-        faults.notes,
     )
 
 
-def drain(settings: Settings, monitor: Monitor, faults: Faults) -> None:
-    """Wait until the group has committed past the last application; a note when it does not."""
-    deadline = time.monotonic() + DRAIN_SECONDS
+def _run(plan: Plan, stage: Stage, progress: Progress) -> int:
+    """Publish, start the engine, strike; how many records were acknowledged."""
+    workload, faults, bootstrap = plan.workload, stage.faults, stage.engine.settings.bootstrap
+    shape = workload.shape
+    pacer = Pacer(shape.applications, plan.seconds, faults.progress)
+    publisher = Publisher(bootstrap, workload.records(), None if plan.preload else pacer)
+    updates = Updates(
+        bootstrap, workload, Pacer(shape.whitelist_updates, plan.seconds, faults.progress)
+    )
+    if plan.preload:
+        progress.phase = "filling the backlog"
+        publisher.start()
+        publisher.finish(1_800)
+    progress.phase = "starting the engine"
+    if plan.before is not None:
+        plan.before()
+    stage.engine.start(wait=plan.before is None)
+    if not plan.preload:
+        publisher.start()
+    updates.start()
+    progress.phase = "faults"
+    plan.nemesis(stage)
+    faults.planned = faults.done
+    progress.phase = "publishing the rest"
+    publisher.finish(600)
+    updates.finish(120)
+    return publisher.acknowledged
+
+
+def hold_bounds(plan: Plan, engine: Engine, faults: Faults) -> None:
+    """Memory within the plan's bounds, and who ended unasked."""
+    for what, found, most in (
+        ("held", engine.peak_mb, plan.peak_mb_max),
+        ("grew by", engine.growth_mb, plan.growth_mb_max),
+    ):
+        if found > most:
+            faults.failures.append(f"a worker {what} {found:.0f} MB, more than {most:.0f}")
+    faults.notes += [f"{name} ended by itself with {code}" for name, code in engine.ended]
+
+
+def drain(settings: Settings, monitor: Monitor, faults: Faults, seconds: float) -> None:
+    """Wait until the group has committed past the last application; a failure when it does not."""
+    deadline = time.monotonic() + seconds
     quiet = 0
     while quiet < 3:
         if time.monotonic() > deadline:
-            faults.notes.append(f"not drained within {DRAIN_SECONDS:.0f} s")
+            faults.failures.append(f"not drained within {seconds:.0f} s")
             return
-        time.sleep(0.3)
+        time.sleep(0.2)
         with suppress(KafkaException):
             offsets = committed(settings.bootstrap, settings.group_id)
             past = all(offsets[p] > last for p, last in monitor.last.items() if last >= 0)

@@ -12,12 +12,13 @@ SEED = 7
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", ["kill100", "crashpoints", "storm"])
+@pytest.mark.parametrize("name", ["kill100", "crashpoints", "storm", "broker_kill"])
 def test_nothing_is_lost_doubled_or_mismatched(name: str, tmp_path: Path) -> None:
     """Whatever is done to workers or by channels, every record is answered exactly once."""
     chosen = SCENARIOS[name]
     result = chosen.run(name, Setting(chosen.short, SEED, tmp_path, lambda _: None))
-    assert result.verdict.findings == []
-    assert result.notes == []
+    assert result.failures == []
+    assert result.faults.notes == []
     assert result.verdict.applications > 0
-    assert result.faults >= chosen.short.faults
+    assert result.replay.records == result.verdict.decisions
+    assert result.faults.done >= chosen.short.faults

@@ -51,6 +51,16 @@ def test_a_record_goes_in_and_comes_out(own: EmbeddedBroker) -> None:
     assert b"in and out" in read_all(own)
 
 
+def test_a_format_that_takes_too_long_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an overloaded machine the first start fails with one line, not with a traceback."""
+    monkeypatch.setattr("stream.broker.embedded.FORMAT_TIMEOUT_SECONDS", 0.001)
+    with pytest.raises(BrokerError, match="did not format its data folder") as caught:
+        EmbeddedBroker(tmp_path).start()
+    assert "overloaded" in caught.value.fix
+
+
 @pytest.mark.parametrize("end", [EmbeddedBroker.stop, EmbeddedBroker.kill])
 def test_data_outlives_a_restart(
     own: EmbeddedBroker, end: Callable[[EmbeddedBroker], None]

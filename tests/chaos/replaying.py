@@ -1,0 +1,37 @@
+"""Every decision of a run made again from the audit topic, as `tenminute replay --all` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from stream.audit.replay import Verdict
+from stream.config import Settings
+from stream.demo.reconcile import read
+from stream.domain.topics import AUDIT
+from stream.ops.replay import replayer_of
+
+
+class Replay(NamedTuple):
+    """Decisions on the audit topic, how many came out the same, and the first that did not."""
+
+    records: int
+    identical: int
+    different: tuple[str, ...]
+
+
+def replay_audit(settings: Settings) -> Replay:
+    """All of the topic, from its first record on."""
+    replayer = replayer_of(settings)
+    counts: Counter[Verdict] = Counter()
+    different = []
+    for found in read(settings.bootstrap, AUDIT, {}):
+        kind = (dict(found.headers).get("ce_type") or b"").decode()
+        replayed = replayer.replay(found.value, kind)
+        counts[replayed.verdict] += 1
+        if replayed.verdict not in (Verdict.IDENTICAL, Verdict.NOT_A_DECISION):
+            where = f"{AUDIT}/{found.partition}/{found.offset}"
+            what = ", ".join(replayed.fields) or replayed.detail
+            different.append(f"{where} replayed: {replayed.verdict.value}: {what}")
+    records = counts.total() - counts[Verdict.NOT_A_DECISION]
+    return Replay(records, counts[Verdict.IDENTICAL], tuple(different[:20]))

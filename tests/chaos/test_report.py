@@ -1,0 +1,74 @@
+"""The report: what fails a scenario, what fits the terminal, and what an interrupted run keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos.faults import Faults
+from chaos.oracle import Verdict
+from chaos.replaying import Replay
+from chaos.report import Page, table
+from chaos.roles import java_hash
+from chaos.scenarios import SCENARIOS
+from chaos.stage import Result
+from rich.console import Console
+
+
+def result(name: str, replay: Replay, **faults: list[str]) -> Result:
+    verdict = Verdict(applications=1_000_000, decisions=1_000_000)
+    done = Faults(100, 100, **faults)  # type: ignore[arg-type]
+    return Result(name, done, verdict, {"": [1.5, 119.9]}, replay, 1_234.5, 99.0, 4_321.0)
+
+
+WHOLE = Replay(1_000_000, 1_000_000, ())
+
+
+def test_a_run_whose_audit_replays_the_same_is_clean() -> None:
+    """Nothing lost, all the same again, no bound broken: clean."""
+    assert result("backlog", WHOLE).failures == []
+
+
+def test_a_decision_that_replays_otherwise_fails_the_scenario() -> None:
+    """One decision with other bytes, or one missing from the audit, is enough."""
+    other = Replay(1_000_000, 999_999, ("decision.audit/0/1 replayed: different: pd",))
+    assert result("backlog", other).failures == [
+        "1 decisions replayed otherwise",
+        "decision.audit/0/1 replayed: different: pd",
+    ]
+    assert not result("backlog", Replay(999_999, 999_999, ())).clean
+
+
+def test_what_a_nemesis_found_fails_the_scenario() -> None:
+    """A bound broken fails although the oracle is content; a note does not."""
+    assert not result("backlog", WHOLE, failures=["not drained"]).clean
+    assert result("backlog", WHOLE, notes=["disk full"]).clean
+
+
+def test_the_closing_table_fits_eighty_columns() -> None:
+    """The largest figures of every scenario, with nothing cut off."""
+    console = Console(width=80, record=True, force_terminal=False)
+    console.print(table([result(name, WHOLE) for name in SCENARIOS], {}))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for name in SCENARIOS:
+        assert f"{name} " in text
+
+
+def test_each_finished_row_is_on_the_page_at_once(tmp_path: Path) -> None:
+    """What is broken off later keeps the rows before, and names what is missing."""
+    page = Page(tmp_path, "make chaos", "full", ["storm", "backlog"])
+    page.write([result("storm", WHOLE)], {})
+    text = page.path.read_text()
+    assert "| storm | 100 | 1,000,000 | 0 | 0 | 0 |" in text
+    assert "Broken off before**: backlog" in text
+    page.write([result("storm", WHOLE), result("backlog", WHOLE)], {})
+    assert "Broken off" not in page.path.read_text()
+    assert page.path != Page(tmp_path, "make chaos", "full", []).path
+
+
+def test_a_name_is_placed_as_java_does() -> None:
+    """`"hello".hashCode()` is 99162322; a negative one counts without its sign."""
+    assert java_hash("hello") == 99162322
+    assert java_hash("polygenelubricants") == 0
+    assert java_hash("worker-1-0-0") >= 0
