@@ -61,7 +61,8 @@ def _page() -> str:
 - machine: {os.cpu_count()} cores, {platform.system()} {platform.machine()}, \
 Python {platform.python_version()}
 - engine: one worker; a commit is given up after {COMMIT_SECONDS} s (the engine's own \
-{COMMIT_SECONDS_MAX:.0f} s in the row of latency), so that a delay need not be long
+{COMMIT_SECONDS_MAX:.0f} s in the row of
+  latency), so that a delay need not be long
 
 | fault | struck | applications | lost | doubled | audit apart | still p50 s | max s | remedies |
 |---|---|---|---|---|---|---|---|---|
