@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from stream.errors import ModelError
-from stream.scoring.manifest import MODEL_FILE, load_verified
+from stream.scoring.manifest import MODEL_FILE, SCALING_KEY, load_verified, scaling_text
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -54,6 +54,7 @@ class OnnxScorer:
         self._names = self.manifest.feature_names
         self._width = len(self.manifest.outputs)
         self._input = self._check_shape(path)
+        self._check_scale(path)
 
     def _check_shape(self, path: Path) -> str:
         """Name of the model's one input, after its width has been compared with the manifest's."""
@@ -64,6 +65,12 @@ class OnnxScorer:
         if widths != (len(self._names), self._width):
             raise ModelError(f"{path}: widths {widths} are not the manifest's", fix=_SHAPE_FIX)
         return str(inputs[0].name)
+
+    def _check_scale(self, path: Path) -> None:
+        """Refuse a manifest whose points are on another scale than the model file says."""
+        carried = self._session.get_modelmeta().custom_metadata_map.get(SCALING_KEY)
+        if carried != scaling_text(self.manifest.scaling):
+            raise ModelError(f"{path}: its scale is not the manifest's", fix=_SHAPE_FIX)
 
     def score(self, rows: FloatMatrix) -> FloatMatrix:
         """Log-odds per family and base, shape (rows, outputs); ModelError if any is not finite."""

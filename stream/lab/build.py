@@ -32,7 +32,6 @@ from stream.scoring.manifest import (
 )
 from stream.scoring.scorecard import to_points
 
-SCALING = Scaling(base_points=600, base_odds=20.0, pdo=40.0)
 APPROVED_SHARE = 0.6
 """The suggested cut-off lets the best three fifths of the training rows pass."""
 
@@ -56,13 +55,13 @@ class _Scores:
         return centres
 
 
-def _points(log_odds: FloatVector) -> FloatVector:
-    return np.asarray([to_points(float(value), SCALING) for value in log_odds], dtype=float)
+def _points(log_odds: FloatVector, scaling: Scaling) -> FloatVector:
+    return np.asarray([to_points(float(value), scaling) for value in log_odds], dtype=float)
 
 
 def _scores(recipe: Recipe, model: Fit, loans: Loans) -> _Scores:
     outputs = np.asarray(family_log_odds(recipe, model, loans.matrix(recipe.names)))
-    points = _points(outputs.sum(axis=1))
+    points = _points(outputs.sum(axis=1), recipe.scaling)
     return _Scores(points, outputs, int(np.quantile(points, 1.0 - APPROVED_SHARE, method="higher")))
 
 
@@ -82,7 +81,7 @@ def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int) -> Metric
     train, held_out = split_rows(recipe, source.loans)
     free = fit(recipe, rows[train], bad[train], constrained=False)
     log_odds = model.log_odds(rows[held_out])
-    passes = _points(log_odds) >= cut_off
+    passes = _points(log_odds, recipe.scaling) >= cut_off
     return Metrics(
         held_out=measure(log_odds, bad[held_out]),
         out_of_time=_out_of_time(recipe, source),
@@ -121,7 +120,7 @@ def _manifest(
         ir_version=IR_VERSION,
         training_data=TrainingData(source.name, source.sha256, len(scores.points), source.licence),
         metrics=metrics,
-        scaling=SCALING,
+        scaling=recipe.scaling,
         cut_off_suggestion_points=scores.cut_off,
         score_quantiles={
             f"{q:g}": int(np.quantile(scores.points, q, method="lower")) for q in QUANTILES

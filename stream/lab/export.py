@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from stream.lab.fit import Fit
 from stream.lab.recipe import Recipe
-from stream.scoring.manifest import ML_DOMAIN
+from stream.scoring.manifest import FEATURES_KEY, ML_DOMAIN, SCALING_KEY, scaling_text
 
 OPSET = {"ai.onnx": 17, ML_DOMAIN: 3}
 IR_VERSION = 9
@@ -154,6 +154,10 @@ def to_onnx(recipe: Recipe, fit: Fit) -> bytes:
         opset_imports=[helper.make_opsetid(domain, v) for domain, v in OPSET.items()],
         producer_name="tenminute",
         producer_version=recipe.version,
+    )
+    helper.set_model_props(
+        model,
+        {FEATURES_KEY: ",".join(recipe.names), SCALING_KEY: scaling_text(recipe.scaling)},
     )
     onnx.checker.check_model(model)
     encoded: bytes = model.SerializeToString(deterministic=True)

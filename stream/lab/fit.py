@@ -17,6 +17,11 @@ from stream.scoring.features import MISSING
 from stream.scoring.manifest import Measured
 
 METRIC_DECIMALS = 4
+LEAF_STEP = 2.0**-20
+"""Leaves and base are multiples of this, so any sum below `SUM_MAX` is exact in float32 (24 bits):
+no order of adding, batch, thread or processor changes a score."""
+
+SUM_MAX = 2.0**24 * LEAF_STEP
 FloatMatrix = npt.NDArray[np.float32]
 FloatVector = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -70,10 +75,24 @@ def _hide(recipe: Recipe, rows: FloatMatrix) -> FloatMatrix:
 def fit(recipe: Recipe, rows: FloatMatrix, bad: Labels, *, constrained: bool = True) -> Fit:
     """Train on these rows; the same rows give the same trees."""
     share = float(bad.mean())
-    base = float(np.float32(math.log(share / (1.0 - share))))
+    base = float(np.float32(math.log(share / (1.0 - share))))  # trees are grown from this
     data = lgb.Dataset(_hide(recipe, rows), bad, init_score=np.full(len(bad), base))
     booster = lgb.train(_parameters(recipe, constrained=constrained), data, recipe.trees)
-    return Fit(booster, base)
+    largest = abs(base)
+    for tree, info in enumerate(booster.dump_model()["tree_info"]):
+        leaves = [
+            _on_step(booster.get_leaf_output(tree, leaf)) for leaf in range(info["num_leaves"])
+        ]
+        for leaf, value in enumerate(leaves):
+            booster.set_leaf_output(tree, leaf, value)
+        largest += max(map(abs, leaves))
+    assert largest + LEAF_STEP < SUM_MAX, "sums of leaves must stay exact in float32"
+    return Fit(booster, _on_step(base))
+
+
+def _on_step(value: float) -> float:
+    """The nearest multiple of `LEAF_STEP`; half of it is a hundred thousandth of a point."""
+    return round(value / LEAF_STEP) * LEAF_STEP
 
 
 def split_rows(recipe: Recipe, loans: Loans) -> tuple[Labels, Labels]:

@@ -52,7 +52,7 @@ def golden_jsonl(recipe: Recipe, fit: Fit, rows: npt.NDArray[np.float32]) -> byt
         msgspec.json.encode(
             {
                 "features": [float(value) for value in row],
-                "outputs": [round(value, 9) for value in outputs],
+                "outputs": outputs,
             }
         )
         for row, outputs in zip(matrix, expected, strict=True)

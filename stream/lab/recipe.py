@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from stream.domain.application import Segment
 from stream.scoring.features import MISSING
+from stream.scoring.manifest import Scaling
+
+SCALING = Scaling(base_points=600, base_odds=20.0, pdo=40.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Recipe:
     min_leaf_rows: int
     l2: float
     seed: int = 20240229
+    scaling: Scaling = SCALING
     hidden: dict[str, float] = field(default_factory=dict)
     """Share of training rows in which a feature is hidden, so that the model learns its absence."""
 
@@ -87,13 +91,13 @@ _CONSUMER = (
     FeatureSpec("open_installment_count", "M_CREDIT_DEPTH"),
 )
 
-CREATED_AT = "2026-11-24T00:00:00Z"
+CREATED_AT = "2026-11-25T00:00:00Z"
 """Part of the recipe, not the clock: the same recipe and data give the same bytes."""
 
 RECIPES: dict[str, Recipe] = {
     "farmer": Recipe(
         model_id="farmer",
-        version="1.0.0",
+        version="1.1.0",
         created_at=CREATED_AT,
         segment=Segment.FARMER,
         features=_BUSINESS,
@@ -105,7 +109,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "merchant": Recipe(
         model_id="merchant",
-        version="1.0.0",
+        version="1.1.0",
         created_at=CREATED_AT,
         segment=Segment.MERCHANT,
         features=_BUSINESS + _SECTORS,
@@ -117,7 +121,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "consumer": Recipe(
         model_id="consumer",
-        version="1.0.0",
+        version="1.1.0",
         created_at=CREATED_AT,
         segment=Segment.CONSUMER,
         features=_CONSUMER,

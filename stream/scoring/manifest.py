@@ -30,6 +30,12 @@ BASE_OUTPUT = "BASE"
 """Name of the last output: the log-odds every case starts from."""
 
 ML_DOMAIN = "ai.onnx.ml"
+FEATURES_KEY = "features"
+"""Key of the model file's own metadata under which it names its inputs, joined by commas."""
+
+SCALING_KEY = "scaling"
+"""Under this key it carries its own scale, so that the manifest's cannot drift from it."""
+
 MODEL_REASONS = frozenset(code for code in ReasonCode if code.startswith("M_"))
 EXTERNAL_DATA_MARK = b"\n\x08location"
 """How an ONNX file spells the key of a tensor kept outside of it."""
@@ -100,6 +106,11 @@ class Scaling(Struct, frozen=True, forbid_unknown_fields=True):
     base_points: int
     base_odds: Annotated[float, Meta(gt=0)]
     pdo: Annotated[float, Meta(gt=0)]
+
+
+def scaling_text(scaling: Scaling) -> str:
+    """How the model file spells its scale."""
+    return msgspec.json.encode(scaling).decode()
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):

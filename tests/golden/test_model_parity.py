@@ -15,8 +15,8 @@ from stream.errors import ModelError
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
 NAMES = ("farmer", "merchant", "consumer")
-TOLERANCE = 1e-5
 SCORERS = load_models(MODELS, NAMES)
+VERSION = SCORERS["farmer"].manifest.version
 
 
 def _golden(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -28,10 +28,10 @@ def _golden(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_golden_row_scores_as_its_source(name: str) -> None:
-    """Each family and the base agree with LightGBM to 1e-5, rows on a split included."""
+    """Each family and the base are LightGBM's doubles, bit for bit, rows on a split included."""
     features, expected = _golden(name)
     assert len(features) == 50
-    np.testing.assert_allclose(SCORERS[name].score(features), expected, rtol=0, atol=TOLERANCE)
+    assert expected.tobytes() == SCORERS[name].score(features).astype(np.float64).tobytes()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,7 +64,7 @@ def test_no_rows_give_no_scores() -> None:
     assert SCORERS["farmer"].score(np.zeros((0, 6), dtype=np.float32)).shape == (0, 5)
 
 
-@pytest.mark.parametrize("name", ["absent", "absent/1.0.0"])
+@pytest.mark.parametrize("name", ["absent", "absent/1.1.0"])
 def test_a_model_that_is_not_there_is_named(name: str) -> None:
     """The message carries the folder that was looked for."""
     with pytest.raises(ModelError, match="absent"):
@@ -74,12 +74,12 @@ def test_a_model_that_is_not_there_is_named(name: str) -> None:
 def test_a_model_named_twice_is_refused() -> None:
     """Two scorers under one id would make the choice between them an accident."""
     with pytest.raises(ModelError, match="named twice"):
-        load_models(MODELS, ["farmer", "farmer/1.0.0"])
+        load_models(MODELS, ["farmer", f"farmer/{VERSION}"])
 
 
 def test_bytes_the_runtime_cannot_read_are_refused(tmp_path: Path) -> None:
     """Vouched-for bytes that are no model stop with the file's name and what to do."""
-    folder = Path(shutil.copytree(MODELS / "farmer" / "1.0.0", tmp_path / "m"))
+    folder = Path(shutil.copytree(MODELS / "farmer" / VERSION, tmp_path / "m"))
     (folder / "model.onnx").write_bytes(b"not a model")
     raw = json.loads((folder / "manifest.json").read_text())
     raw["onnx_sha256"] = hashlib.sha256(b"not a model").hexdigest()
@@ -88,9 +88,20 @@ def test_bytes_the_runtime_cannot_read_are_refused(tmp_path: Path) -> None:
         OnnxScorer(folder)
 
 
+@pytest.mark.parametrize("change", [{"pdo": 20.0}, {"base_points": 500}, {"base_odds": 50.0}])
+def test_points_on_another_scale_are_refused(tmp_path: Path, change: dict[str, float]) -> None:
+    """The model file carries its scale: no manifest can move the points it stands for."""
+    folder = Path(shutil.copytree(MODELS / "farmer" / VERSION, tmp_path / "m"))
+    raw = json.loads((folder / "manifest.json").read_text())
+    raw["scaling"].update(change)
+    (folder / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match="scale"):
+        OnnxScorer(folder)
+
+
 def test_a_model_of_other_widths_is_refused(tmp_path: Path) -> None:
     """A manifest that promises fewer features than the model has is not believed."""
-    folder = Path(shutil.copytree(MODELS / "farmer" / "1.0.0", tmp_path / "m"))
+    folder = Path(shutil.copytree(MODELS / "farmer" / VERSION, tmp_path / "m"))
     raw = json.loads((folder / "manifest.json").read_text())
     raw["features"].pop()
     (folder / "manifest.json").write_text(json.dumps(raw))

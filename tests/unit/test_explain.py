@@ -24,7 +24,9 @@ from stream.ops.memo_words import lasting, money, value_of
 from stream.policy.rules import BreakerWindow
 from stream.scoring.manifest import load_manifest
 
-MANIFEST = load_manifest(Path(__file__).parents[2] / "models" / "onnx" / "consumer" / "1.0.0")
+MANIFEST = load_manifest(
+    next((Path(__file__).parents[2] / "models" / "onnx" / "consumer").iterdir())
+)
 SHA = "ab" * 32
 
 

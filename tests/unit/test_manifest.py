@@ -24,7 +24,7 @@ from stream.scoring.scorecard import (
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
 FOLDERS = sorted(path.parent for path in MODELS.glob("*/*/manifest.json"))
-FARMER = MODELS / "farmer" / "1.0.0"
+FARMER = next((MODELS / "farmer").iterdir())
 Change = Callable[[dict[str, Any]], object]
 
 
