@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         default_factory=list, description="public keys whose commands count; none: no command does"
     )
     dead_letter_key_file: Path | None = Field(
-        None, description="32 bytes in hex or base64 that seal dead letters; none: they are plain"
+        None, description="32 bytes in hex or base64 that seal dead letters; none: only outlines"
     )
     dead_letter_old_key_files: list[Path] = Field(
         default_factory=list, description="keys before the present one, to read older dead letters"

@@ -1,9 +1,11 @@
-"""`loan.applications.dlq`, version 1: the original bytes, with why and where in the headers.
+"""`loan.applications.dlq`, version 1: the original bytes, sealed, with why and where beside them.
 
 What a record was beside its value, its key and headers, goes along in the header
-`x-origin-envelope`. Value and envelope are sealed where a key is configured. The
-Kafka key of a dead letter is the applicant token, or nothing: what a channel put
-in its place may be a name or an id number, and that belongs in the envelope.
+`x-origin-envelope`. Value and envelope are sealed with the configured key.
+Without one nothing of the record is kept but its outline (`stream/codec/outline.py`)
+and the hash of its value: a broken record may hold anything, and these letters
+stay for longer than the topic it came from. The Kafka key of a dead letter is the
+applicant token, or nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 from typing import Final, NamedTuple
 
 import msgspec
 
 from stream.codec.headers import Headers, cloud_event
+from stream.codec.outline import PLACE, TOKEN, Outline, outline_of, read_outline
 from stream.codec.seal import SCHEME, Sealer, SealError, Sealers
 from stream.domain.instant import from_ms, to_ms
 from stream.errors import PoisonError, TenMinuteError
@@ -31,13 +33,15 @@ REPLAYED_FROM: Final = "x-replayed-from"
 ENVELOPE_BYTES_MAX: Final = 64 * 1024
 """Key and headers kept; a real record's are under 1 kB. With the value they fit 1 MB by far."""
 
-_TOKEN: Final = re.compile(rb"a[1-9][0-9]?_[0-9a-f]{32}")
-_PLACE: Final = re.compile(rb"\d{1,10}/\d{1,19}")
 _Header = tuple[str, bytes | None]
 
 
 class DeadLetterError(TenMinuteError):
     """A record that is no dead letter, or whose content does not match what it says of itself."""
+
+
+class NotKeptError(DeadLetterError):
+    """A dead letter of an engine without a key: there is nothing in it to give back."""
 
 
 class Original(NamedTuple):
@@ -49,7 +53,10 @@ class Original(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """What a dead letter says of itself; `kept` and `envelope` stay closed until opened."""
+    """What a dead letter says of itself; `kept` and `envelope` stay closed until opened.
+
+    `outline` stands for both where nothing was kept.
+    """
 
     reason: str
     field: str
@@ -66,6 +73,7 @@ class DeadLetter(NamedTuple):
     replayed_from: str | None
     kept: bytes
     envelope: str | None
+    outline: Outline | None
 
     @property
     def origin(self) -> str:
@@ -90,11 +98,12 @@ _envelope = msgspec.json.Decoder(_Envelope)
 def encode_dead_letter(
     record: Record, error: PoisonError, now_ms: int, sealer: Sealer | None
 ) -> tuple[bytes, Headers]:
-    """Value and headers of the dead letter of one record; too big a part is cut, its hash kept."""
+    """Value and headers of the dead letter of one record; too big a part is cut, its hash kept.
+
+    Without a sealer the value is empty and the headers hold the record's outline.
+    """
     value = record.value or b""
     origin = f"{record.topic}/{record.partition}/{record.offset}"
-    envelope = _envelope_of(record)
-    fits = len(envelope) <= ENVELOPE_BYTES_MAX
     headers = cloud_event(TYPE, "/engine", origin, from_ms(now_ms))
     headers += [
         ("x-error-reason", error.reason.encode()),
@@ -107,21 +116,15 @@ def encode_dead_letter(
         ("x-sha256", hashlib.sha256(value).hexdigest().encode()),
         ("x-encryption", (SCHEME if sealer else UNSEALED).encode()),
     ]
-    if sealer:
-        headers.append(("x-key-id", sealer.key_id.encode()))
-    if fits:
-        kept = sealer.seal(envelope, _beside(origin)) if sealer else envelope
-        headers.append(("x-origin-envelope", base64.b64encode(kept)))
-    if len(value) > DEAD_LETTER_BYTES_MAX or not fits:
-        headers.append(("x-truncated", b"1"))
     headers += _lineage(record)
-    value = value[:DEAD_LETTER_BYTES_MAX]
-    return sealer.seal(value, origin) if sealer else value, headers
+    if sealer is None:
+        return b"", [*headers, ("x-origin-outline", outline_of(record))]
+    return sealer.seal(value[:DEAD_LETTER_BYTES_MAX], origin), headers + _sealed(record, sealer)
 
 
 def dead_letter_key(key: bytes | None) -> bytes | None:
     """The Kafka key of a dead letter: the record's own where it is an applicant token."""
-    return key if key is not None and _TOKEN.fullmatch(key) else None
+    return key if key is not None and TOKEN.fullmatch(key) else None
 
 
 def decode_dead_letter(record: Record) -> DeadLetter:
@@ -145,18 +148,24 @@ def decode_dead_letter(record: Record) -> DeadLetter:
             replayed_from=named.get(REPLAYED_FROM),
             kept=record.value or b"",
             envelope=named.get("x-origin-envelope"),
+            outline=read_outline(named["x-origin-outline"])
+            if "x-origin-outline" in named
+            else None,
         )
     except KeyError as error:
         raise DeadLetterError(f"no dead letter: header {error.args[0]} is missing") from None
     except ValueError:
-        raise DeadLetterError("no dead letter: its origin or its time is none") from None
+        raise DeadLetterError("no dead letter: its origin, time or outline is none") from None
 
 
 def open_dead_letter(letter: DeadLetter, sealers: Sealers) -> Original:
     """The original record, checked against its hash; of a cut value, the part that was kept.
 
-    SealError where a key is missing or does not open it, DeadLetterError where it does not match.
+    SealError where a key is missing or does not open it, DeadLetterError where it does not match,
+    NotKeptError where there is nothing to open.
     """
+    if letter.outline is not None:
+        raise NotKeptError(f"{letter.origin}: not kept, the engine had no dead_letter_key_file")
     value = _opened(letter, letter.kept, letter.origin, sealers)
     if not letter.truncated and hashlib.sha256(value).hexdigest() != letter.sha256:
         raise DeadLetterError(f"{letter.origin}: the bytes do not match x-sha256")
@@ -181,6 +190,20 @@ def _opened(letter: DeadLetter, kept: bytes, origin: str, sealers: Sealers) -> b
     return sealer.open(kept, origin)
 
 
+def _sealed(record: Record, sealer: Sealer) -> Headers:
+    """Headers that only a sealed letter has: its key's id, the envelope, and whether it was cut."""
+    headers: Headers = [("x-key-id", sealer.key_id.encode())]
+    envelope = _envelope_of(record)
+    fits = len(envelope) <= ENVELOPE_BYTES_MAX
+    if fits:
+        origin = f"{record.topic}/{record.partition}/{record.offset}"
+        kept = sealer.seal(envelope, _beside(origin))
+        headers.append(("x-origin-envelope", base64.b64encode(kept)))
+    if len(record.value or b"") > DEAD_LETTER_BYTES_MAX or not fits:
+        headers.append(("x-truncated", b"1"))
+    return headers
+
+
 def _envelope_of(record: Record) -> bytes:
     headers = tuple(
         (name, value.encode() if isinstance(value, str) else value)
@@ -193,7 +216,7 @@ def _lineage(record: Record) -> Headers:
     """Which dead letter this record was before, so that a replay sends each once."""
     for name, value in record.headers:
         place = value.encode() if isinstance(value, str) else value
-        if name == REPLAYED_FROM and place is not None and _PLACE.fullmatch(place):
+        if name == REPLAYED_FROM and place is not None and PLACE.fullmatch(place):
             return [(REPLAYED_FROM, place)]
     return []
 

@@ -59,7 +59,7 @@ def run_worker(settings: Settings, index: int) -> None:
     with store, open_world(settings, index, Local(store, metrics, log, stop), models) as world:
         sealer = read_sealer(settings)
         if sealer is None:
-            log.warning("dead_letters_in_the_open", reason="no dead_letter_key_file")
+            log.warning("dead_letters_not_kept", reason="no dead_letter_key_file")
         pipeline = Pipeline(scorers, policy, sealer)
         # What is loaded by now stays: later collections need not look at it again.
         gc.collect()

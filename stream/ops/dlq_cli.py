@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from stream.codec.dead_letter_v1 import DeadLetterError, open_dead_letter
+from stream.codec.dead_letter_v1 import DeadLetterError, NotKeptError, open_dead_letter
 from stream.codec.seal import SealError
 from stream.config import load_settings
 from stream.domain.instant import to_ms
@@ -18,7 +18,14 @@ from stream.edge.letter_keys import read_sealers, write_key
 from stream.errors import ConfigError, Exit
 from stream.ops.dlq_read import Found, read_letter, read_letters
 from stream.ops.dlq_replay import CLOSED, CONFLICT, plan, send, superseded_by_replay
-from stream.ops.dlq_show import counts_of, document_of, print_letter, print_list, print_plans
+from stream.ops.dlq_show import (
+    FOR_THOSE_TO_COME,
+    counts_of,
+    document_of,
+    print_letter,
+    print_list,
+    print_plans,
+)
 
 dlq_app = typer.Typer(
     no_args_is_help=True,
@@ -72,6 +79,8 @@ def show(
     if reveal:
         try:
             original = open_dead_letter(found.letter, read_sealers(settings))
+        except NotKeptError as error:
+            raise ConfigError(str(error), fix=FOR_THOSE_TO_COME) from None
         except (SealError, DeadLetterError) as error:
             raise ConfigError(str(error), fix="name its key: dead_letter_old_key_files") from None
     if as_json:
@@ -96,8 +105,9 @@ def replay(
 ) -> None:
     """Send the originals again, to the topics they came from, keyed as they were.
 
-    Never a cut one, and a conflict only when asked for by --reason conflict.
-    A record sent twice is decided once. Exit 1 when a letter cannot be opened.
+    Never a cut one, nor one of an engine without dead_letter_key_file, which keeps none; a
+    conflict only when asked for by --reason conflict. A record sent twice is decided once.
+    Exit 1 when a letter cannot be opened.
     """
     settings = load_settings(config, bootstrap=bootstrap)
     everything = list(read_letters(settings))

@@ -26,6 +26,7 @@ from stream.ports import Record
 
 CONFLICT = "conflict"
 CLOSED = "cannot be opened"
+NOT_KEPT = "not kept: the channel sends it again; set dead_letter_key_file for those to come"
 FLUSH_SECONDS = 30.0
 IN_FLIGHT_MAX = 10_000
 """Records not yet acknowledged: some ten megabytes."""
@@ -56,6 +57,8 @@ def plan(
         letter = found.letter
         if letter.topic not in INPUTS:
             yield Plan(found, None, "from no topic that the engine reads: forged?")
+        elif letter.outline is not None:
+            yield Plan(found, None, NOT_KEPT)
         elif sealers and not letter.sealed:
             yield Plan(found, None, "not sealed, though a key is configured: forged?")
         elif found.place in superseded:

@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from stream.codec.dead_letter_v1 import Original
+from stream.codec.dead_letter_v1 import DeadLetter, Original
 from stream.ops.dlq_read import Found
 from stream.ops.dlq_replay import Plan
 
+FOR_THOSE_TO_COME = (
+    "the channel sends it again; for those to come, make a key with `tenminute dlq key FILE` and "
+    "name it as dead_letter_key_file"
+)
 MEANING = {
     "unreadable": (
         "the bytes are not one JSON object of the schema's form",
@@ -59,6 +64,8 @@ def document_of(found: Found) -> dict[str, Any]:
         "encryption": letter.encryption,
         "key_id": letter.key_id,
         "replayed_from": letter.replayed_from,
+        "kept": letter.outline is None,
+        "outline": msgspec.to_builtins(letter.outline),
     }
 
 
@@ -89,7 +96,6 @@ def print_letter(console: Console, found: Found, original: Original | None) -> N
     """One letter in plain words; the bytes only when they were opened for it."""
     letter = found.letter
     means, do = MEANING.get(letter.reason, ("not a reason this version knows", "ask the engine's"))
-    sealed = f"{letter.encryption}, key {letter.key_id}" if letter.sealed else "not sealed"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
@@ -99,20 +105,34 @@ def print_letter(console: Console, found: Found, original: Original | None) -> N
         ("Field", f"{letter.field}: {letter.detail}"),
         ("What to do", do),
         ("Came from", f"{letter.origin}, set aside at {letter.at}"),
-        ("Kept", f"{len(letter.kept):,} bytes{', cut' if letter.truncated else ''}, {sealed}"),
+        *_kept(letter),
         ("SHA-256", letter.sha256),
         ("Replayed from", letter.replayed_from or "never"),
     ):
         grid.add_row(name, text)
     console.print(grid)
-    if original is None:
+    if original is None and letter.outline is None:
         console.print("\nThe bytes stay closed; --reveal shows them.", style="dim")
+    if original is None:
         return
     console.print(f"\nkey    {printable(original.key)}", markup=False)
     for name, value in original.headers:
         line = f"header {printable(name.encode())} = {printable(value)}"
         console.print(line, markup=False)
     console.print(printable(original.value), markup=False)
+
+
+def _kept(letter: DeadLetter) -> list[tuple[str, str]]:
+    """How it was kept, or that it was not and what that means for sending it again."""
+    if letter.outline is None:
+        sealed = f"{letter.encryption}, key {letter.key_id}" if letter.sealed else "not sealed"
+        cut = ", cut" if letter.truncated else ""
+        return [("Kept", f"{len(letter.kept):,} bytes{cut}, {sealed}")]
+    return [
+        ("Kept", "nothing but the outline: the engine had no dead_letter_key_file"),
+        ("Outline", printable(msgspec.json.encode(letter.outline))),
+        ("Send again", f"cannot be done from here: {FOR_THOSE_TO_COME}"),
+    ]
 
 
 def printable(content: bytes | None) -> str:

@@ -21,6 +21,7 @@ from stream.codec.control_v1 import encode_command
 from stream.codec.dead_letter_v1 import encode_dead_letter
 from stream.codec.decision_v1 import encode_dead_letter_audit
 from stream.codec.headers import cloud_event
+from stream.codec.seal import Sealer
 from stream.codec.signatures import new_private_key
 from stream.domain.application import Application
 from stream.domain.application_event import ApplicationEvent
@@ -243,16 +244,18 @@ def test_invalid_example_is_refused_by_both(path: Path) -> None:
             msgspec.json.decode(value, type=TYPES[case["topic"]])
 
 
+@pytest.mark.parametrize("sealer", [None, Sealer(bytes(32))], ids=["outline", "sealed"])
 @pytest.mark.parametrize("size", [10, 300_000])
-def test_dead_letter_headers_validate(size: int) -> None:
-    """The headers the engine writes, cut or not, follow their schema."""
+def test_dead_letter_headers_validate(size: int, sealer: Sealer | None) -> None:
+    """The headers the engine writes, sealed or an outline, cut or not, follow their schema."""
     record = Record("loan.applications", 3, 41, b"k", b"x" * size, [], 1_764_000_000_000)
     error = PoisonError("invalid", "term_months", "missing")
-    _, headers = encode_dead_letter(record, error, 1_764_000_000_001, None)
+    _, headers = encode_dead_letter(record, error, 1_764_000_000_001, sealer)
     named = {name: value.decode() for name, value in headers}
     check = validator("loan.applications.dlq.headers")
     assert [fault.message for fault in check.iter_errors(named)] == []
-    assert (size > 256 * 1024) == ("x-truncated" in named)
+    assert (sealer is not None and size > 256 * 1024) == ("x-truncated" in named)
+    assert (sealer is None) == ("x-origin-outline" in named)
 
 
 def test_record_headers_validate() -> None:

@@ -52,15 +52,18 @@ def this_moment() -> str:
     return from_ms(time.time_ns() // 1_000_000)
 
 
-def bury(settings: Settings, person: int, reason: str, spoil: Spoil | None = None) -> str:
-    """Write one sealed dead letter as the engine does; its place."""
+def bury(
+    settings: Settings, person: int, reason: str, spoil: Spoil | None = None, *, seal: bool = True
+) -> str:
+    """Write one dead letter as the engine does, sealed or with its outline; its place."""
     key, now_ms = token(person).encode(), time.time_ns() // 1_000_000
     value = application_bytes(
         applicant_token=token(person), application_id=f"letter-{now_ms}-{person}"
     )
     record = Record(APPLICATIONS, 1, person, key, value, HEADERS, now_ms)
     error = PoisonError(reason, "term_months", "missing")
-    value, headers = encode_dead_letter(record, error, now_ms, read_sealer(settings))
+    sealer = read_sealer(settings) if seal else None
+    value, headers = encode_dead_letter(record, error, now_ms, sealer)
     if spoil is not None:
         value, headers = spoil(value, headers)
     places: list[str] = []
@@ -141,6 +144,23 @@ def test_altered_cut_and_conflicting_letters_stay(settings: Settings) -> None:
     stay = {row["place"]: row["verdict"] for row in rows if not row["would_send"]}
     assert {altered, cut, conflict} <= set(stay)
     assert "--reason conflict" in stay[conflict]
+
+
+def test_a_letter_that_was_not_kept_says_what_to_do(settings: Settings) -> None:
+    """Of an engine without a key: shown with its outline, neither revealed nor sent."""
+    since = this_moment()
+    place = bury(settings, 79, "invalid", seal=False)
+    shown = run("dlq", "show", place)
+    for said in ("nothing but the outline", "cannot be done from here", "dead_letter_key_file"):
+        assert said in " ".join(shown.split())
+    document = json.loads(run("dlq", "show", place, "--json"))
+    assert (document["kept"], document["outline"]["key"]) == (False, token(79))
+    refused = CliRunner().invoke(app, ["dlq", "show", place, "--reveal"])
+    assert (refused.exit_code, "not kept" in str(refused.exception)) == (1, True)
+    rows = json.loads(run("dlq", "replay", "--since", since, "--json"))
+    (row,) = [row for row in rows if row["place"] == place]
+    assert (row["sent"], row["verdict"].startswith("not kept")) == (False, True)
+    assert "dead_letter_key_file" in row["verdict"]
 
 
 def test_a_forged_letter_goes_nowhere(settings: Settings) -> None:

@@ -1,9 +1,14 @@
-"""A dead letter gives back the record it was, sealed or not, and shows nothing of it before."""
+"""A sealed dead letter gives back the record it was, and shows nothing of it before.
+
+What one tells that no key seals: `tests/unit/test_dead_letter_private.py`.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +17,7 @@ from policy_cases import TOKEN
 from stream.codec.dead_letter_v1 import (
     REPLAYED_FROM,
     DeadLetterError,
+    NotKeptError,
     dead_letter_key,
     decode_dead_letter,
     encode_dead_letter,
@@ -40,7 +46,6 @@ RECORDS = st.builds(
     headers=HEADERS,
     timestamp_ms=st.integers(-1, 2**41),
 )
-BOTH = pytest.mark.parametrize("sealer", [None, SEALER], ids=["plain", "sealed"])
 
 
 def letter_of(record: Record, sealer: Sealer | None, now_ms: int = 1_764_000_000_000) -> Record:
@@ -48,16 +53,30 @@ def letter_of(record: Record, sealer: Sealer | None, now_ms: int = 1_764_000_000
     return Record(DEAD_LETTERS, record.partition, 7, None, value, headers, now_ms)
 
 
+def earlier(record: Record) -> Record:
+    """The letter as an engine without a key wrote it before outlines: all of it, in the open."""
+    letter = letter_of(record, None)
+    packed = {"key": record.key, "headers": record.headers, "tombstone": record.value is None}
+    envelope = base64.b64encode(msgspec.json.encode(packed))
+    headers = [each for each in letter.headers if each[0] != "x-origin-outline"]
+    return letter._replace(
+        value=record.value or b"", headers=[*headers, ("x-origin-envelope", envelope)]
+    )
+
+
 def whole(record: Record) -> int:
     named = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + named
 
 
-@BOTH
+@pytest.mark.parametrize("sealed", [True, False])
 @given(record=RECORDS)
-def test_a_dead_letter_gives_back_its_record(sealer: Sealer | None, record: Record) -> None:
-    """Key, value and headers come back as they were, tombstones as tombstones."""
-    letter = decode_dead_letter(letter_of(record, sealer))
+def test_a_dead_letter_gives_back_its_record(sealed: bool, record: Record) -> None:
+    """Key, value and headers come back as they were, tombstones as tombstones.
+
+    So they do from a letter in the open that an earlier engine wrote.
+    """
+    letter = decode_dead_letter(letter_of(record, SEALER) if sealed else earlier(record))
     original = open_dead_letter(letter, SEALERS)
     assert (record.key, record.value) == (original.key, original.value)
     assert tuple(record.headers) == original.headers
@@ -65,7 +84,7 @@ def test_a_dead_letter_gives_back_its_record(sealer: Sealer | None, record: Reco
     assert ("invalid", "term_months", record.timestamp_ms) == (
         letter.reason, letter.field, letter.timestamp_ms,
     )  # fmt: skip
-    assert (sealer is not None, False) == (letter.sealed, letter.truncated)
+    assert (sealed, False) == (letter.sealed, letter.truncated)
 
 
 @given(record=RECORDS)
@@ -102,20 +121,47 @@ def test_a_changed_envelope_or_value_does_not_open(record: Record, bit: int) -> 
 
 @given(record=RECORDS)
 def test_plain_bytes_that_changed_do_not_match_their_hash(record: Record) -> None:
-    """Without a key the hash tells."""
-    letter = decode_dead_letter(letter_of(record, None))
+    """Of a letter in the open, as earlier engines wrote them, the hash tells."""
+    letter = decode_dead_letter(earlier(record))
     with pytest.raises(DeadLetterError, match="x-sha256"):
         open_dead_letter(letter._replace(kept=letter.kept + b"x"), {})
 
 
-@BOTH
+@given(record=RECORDS)
+def test_a_letter_that_was_not_kept_says_so(record: Record) -> None:
+    """Without a key there is nothing to give back, whatever keys are at hand; its hash is told."""
+    letter = decode_dead_letter(letter_of(record, None))
+    assert (letter.kept, letter.envelope, letter.sealed) == (b"", None, False)
+    assert hashlib.sha256(record.value or b"").hexdigest() == letter.sha256
+    with pytest.raises(NotKeptError, match="not kept"):
+        open_dead_letter(letter, SEALERS)
+
+
 @pytest.mark.parametrize("big", ["value", "key", "headers"])
-def test_an_oversize_record_is_cut_and_fits(sealer: Sealer | None, big: str) -> None:
+def test_an_oversize_record_without_a_key_fits(big: str) -> None:
+    """Of 10 MB of value, key or headers, no more than the size is told."""
+    much = b"x" * 10_000_000
+    changed = {big: [("h", much)] if big == "headers" else much}
+    record = Record("loan.applications", 0, 1, b"k", b"v", [], 0)._replace(**changed)
+    assert whole(letter_of(record, None)) < 2_000
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"{", b'{"key": 7}', b"\xff"])
+def test_a_letter_whose_outline_is_none_is_no_dead_letter(spoilt: bytes) -> None:
+    """It is named as such, whoever wrote it."""
+    record = letter_of(Record("loan.applications", 0, 1, b"k", b"v", [], 0), None)
+    headers = [each for each in record.headers if each[0] != "x-origin-outline"]
+    with pytest.raises(DeadLetterError, match="outline"):
+        decode_dead_letter(record._replace(headers=[*headers, ("x-origin-outline", spoilt)]))
+
+
+@pytest.mark.parametrize("big", ["value", "key", "headers"])
+def test_an_oversize_record_is_cut_and_fits(big: str) -> None:
     """10 MB of value, key or headers become a letter the broker takes, marked as cut."""
     much = b"x" * 10_000_000
     changed = {big: [("h", much)] if big == "headers" else much}
     record = Record("loan.applications", 0, 1, b"k", b"v", [], 0)._replace(**changed)
-    found = letter_of(record, sealer)._replace(key=dead_letter_key(record.key))
+    found = letter_of(record, SEALER)._replace(key=dead_letter_key(record.key))
     assert whole(found) < MESSAGE_BYTES_MAX / 2
     letter = decode_dead_letter(found)
     assert letter.truncated
@@ -147,7 +193,9 @@ def test_a_letter_names_the_letter_it_was(spelt: str | bytes) -> None:
     assert decode_dead_letter(letter_of(record, SEALER)).replayed_from == "2/17"
 
 
-@pytest.mark.parametrize("spelt", [None, b"", b"2/17/3", b"call 138 0013 8000", b"\xff"])
+@pytest.mark.parametrize(
+    "spelt", [None, b"", b"2/17/3", b"1/19900000000", b"call 138 0013 8000", b"\xff"]
+)
 def test_what_is_no_place_is_not_repeated(spelt: bytes | None) -> None:
     """Whatever else stands in that header stays sealed."""
     record = Record("loan.applications", 0, 1, b"k", b"v", [(REPLAYED_FROM, spelt)], 0)
@@ -165,7 +213,7 @@ def test_a_record_without_its_headers_is_no_dead_letter(spoilt: str) -> None:
 
 def test_a_letter_of_the_first_release_is_still_read() -> None:
     """Without x-encryption the value is plain; its key and headers were not kept."""
-    record = letter_of(Record("loan.applications", 0, 1, b"k", b"v", [], 0), None)
+    record = earlier(Record("loan.applications", 0, 1, b"k", b"v", [], 0))
     late = {"x-encryption", "x-origin-envelope"}
     headers = [(name, value) for name, value in record.headers if name not in late]
     letter = decode_dead_letter(record._replace(headers=headers))
