@@ -12,13 +12,18 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from rich.console import Console
 
+from stream.audit.nearest import Finder
 from stream.codec.decision_v1 import decode_audit
-from stream.config import load_settings
+from stream.config import Settings, load_settings
 from stream.domain.decision import Audit
 from stream.domain.topics import AUDIT
+from stream.edge.model_folder import trusted_keys
+from stream.edge.onnx_scorer import load_models
 from stream.errors import BrokerError, Exit
 from stream.ops.last_run import reachable
-from stream.ops.memo import WIDTH_MAX, memo
+from stream.ops.memo import WIDTH_MAX, memo, nearest_part
+from stream.pipeline import Pipeline
+from stream.policy.load import load_policy
 
 POLL_MS = 500
 ANSWER_MS_MAX = 15_000
@@ -31,11 +36,16 @@ def explain(
     *,
     bootstrap: Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+    nearest: Annotated[
+        bool, typer.Option(help="Look for the nearest amount and term that would be approved.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="The audit record.")] = False,
 ) -> None:
     """Explain one decision: reasons, rules, features, score, versions and hashes.
 
-    Example: tenminute explain app-20261124-0001
+    With --nearest, --json prints {"audit": ..., "nearest_yes": ...}.
+
+    Example: tenminute explain app-20261124-0001 --nearest
     """
     settings = load_settings(config, bootstrap=bootstrap)
     with reachable(bootstrap, settings) as servers:
@@ -47,11 +57,24 @@ def explain(
             err=True,
         )
         raise typer.Exit(Exit.FAILED)
+    found = finder_of(settings).find(audit) if nearest else None
     if json_output:
-        typer.echo(msgspec.json.encode(audit).decode())
+        document = {"audit": audit, "nearest_yes": found} if nearest else audit
+        typer.echo(msgspec.json.encode(document).decode())
         return
     console = Console(highlight=False)
-    console.print(memo(audit), width=min(console.width, WIDTH_MAX))
+    width = min(console.width, WIDTH_MAX)
+    console.print(memo(audit), width=width)
+    if nearest:
+        console.print(nearest_part(audit, found), width=width)
+
+
+def finder_of(settings: Settings) -> Finder:
+    """The search for the nearest yes, under the policy and models that the settings name."""
+    policy = load_policy(settings.policy_file)
+    models = sorted({segment.model for segment in policy.segments.values()})
+    scorers = load_models(settings.models_dir, models, trusted_keys(settings))
+    return Finder(Pipeline(scorers, policy), policy)
 
 
 def find_audit(bootstrap: str, application_id: str) -> Audit | None:

@@ -14,6 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from stream.audit.nearest import NearestYes
 from stream.domain.decision import Audit, Outcome, RuleHit
 from stream.domain.reasons import C1_OTHER
 from stream.ops.memo_score import score_part
@@ -52,6 +53,22 @@ def memo(audit: Audit) -> RenderableType:
         parts += _section("Features", _features(audit.features))
     parts += _section("Versions and origin", _origin(audit))
     return Group(*parts)
+
+
+def nearest_part(audit: Audit, found: NearestYes | None) -> RenderableType:
+    """The section on the nearest yes, as the policy and models at hand see it."""
+    decision = audit.decision
+    if decision.outcome is Outcome.APPROVE and not decision.counter_offer:
+        text = Text("approved as asked: nothing to change", style="dim")
+    elif found is None:
+        text = Text("none: no smaller amount and no other term would be approved", style="dim")
+    else:
+        asked, term = decision.requested_amount_fen, decision.term_months
+        text = Text.assemble(
+            (f"{money(found.amount_fen)} yuan over {found.term_months} months", "bold green"),
+            (f"  (asked: {money(asked)} yuan over {term} months)", "dim"),
+        )
+    return Group(*_section("Nearest yes, decided again on the same facts", text))
 
 
 def _section(title: str, body: RenderableType) -> list[RenderableType]:
