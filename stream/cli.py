@@ -17,6 +17,7 @@ from stream.config import load_settings
 from stream.conform.cli import conform_app
 from stream.disbursement.cli import disburse
 from stream.errors import ConfigError
+from stream.lab.benchmark.cli import benchmark
 from stream.lab.cli import train
 from stream.loop.cli import loop
 from stream.ops.audit_cli import audit_app
@@ -24,6 +25,7 @@ from stream.ops.control_cli import control_app
 from stream.ops.dlq_cli import dlq_app
 from stream.ops.doctor import doctor
 from stream.ops.explain import explain
+from stream.ops.model_cli import model_app
 from stream.ops.publish import publish
 from stream.ops.replay_cli import replay
 from stream.ops.tail import tail
@@ -103,6 +105,7 @@ def demo(
 
 
 app.command()(train)
+app.command()(benchmark)
 app.command()(publish)
 app.command()(tail)
 app.command()(explain)
@@ -112,6 +115,7 @@ app.command()(disburse)
 app.command()(loop)
 app.add_typer(topics_app, name="topics")
 app.add_typer(control_app, name="control")
+app.add_typer(model_app, name="model")
 app.add_typer(audit_app, name="audit")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(policy_app, name="policy")

@@ -28,6 +28,9 @@ def _shipped(folder: str) -> Path:
     return checkout if checkout.is_dir() else _PACKAGE / "_data" / folder
 
 
+DEMO_RELEASE_KEY = _shipped("models/keys") / "demo-release.pub"
+"""Vouches for the shipped models, and for nothing that decides over a bank's money."""
+
 _EXACTLY_ONCE = "exactly one decision rests on it"
 OWNED_BY_ENGINE = {
     "bootstrap.servers": "set `bootstrap`",
@@ -72,6 +75,10 @@ class Settings(BaseSettings):
     batch_records: int = Field(BATCH_RECORDS_MAX, ge=1, le=10_000, description="records a batch")
     control_key_files: list[Path] = Field(
         default_factory=list, description="public keys whose commands count; none: no command does"
+    )
+    model_key_files: list[Path] = Field(
+        default_factory=lambda: [DEMO_RELEASE_KEY],
+        description="public keys whose models may decide; by default that of the shipped models",
     )
     dead_letter_key_file: Path | None = Field(
         None, description="32 bytes in hex or base64 that seal dead letters; none: only outlines"

@@ -1,4 +1,7 @@
-"""The Ed25519 key files of those who sign: operators their commands, the notary its checkpoints."""
+"""The Ed25519 key files of those who sign.
+
+Operators sign their commands, the notary its checkpoints, a release its models.
+"""
 
 from __future__ import annotations
 
@@ -73,4 +76,11 @@ NOTARY = KeyPair(
     "public key",
     "make a pair: tenminute audit keygen DIR",
     "give the notary's public key",
+)
+RELEASE = KeyPair(
+    "release",
+    "release key",
+    "model key",
+    "make a pair: tenminute model keygen DIR",
+    "name the public half of a release key, in `model_key_files`",
 )

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from stream.codec.signatures import Trusted
+from stream.edge.model_folder import open_model
 from stream.errors import ModelError
-from stream.scoring.manifest import MODEL_FILE, SCALING_KEY, load_verified, scaling_text
+from stream.scoring.manifest import MODEL_FILE, SCALING_KEY, scaling_text
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -36,11 +38,14 @@ def _options() -> ort.SessionOptions:
 class OnnxScorer:
     """The model of one folder, ready to score."""
 
-    __slots__ = ("_input", "_names", "_session", "_width", "manifest")
+    __slots__ = ("_input", "_names", "_session", "_width", "manifest", "manifest_sha256")
 
-    def __init__(self, folder: Path) -> None:
-        """Verify the folder's hashes, then build the session from the verified bytes."""
-        self.manifest, onnx = load_verified(folder)
+    def __init__(self, folder: Path, trusted: Trusted | None = None) -> None:
+        """Verify the folder, then build the session from the verified bytes.
+
+        `trusted` are the keys that may vouch for it, by default that of the shipped models.
+        """
+        self.manifest, onnx, self.manifest_sha256, _ = open_model(folder, trusted)
         path = folder / MODEL_FILE
         try:
             self._session = ort.InferenceSession(
@@ -128,11 +133,16 @@ def _folder(models_dir: Path, name: str) -> Path:
     return versions[0]
 
 
-def load_models(models_dir: Path, names: Sequence[str]) -> dict[str, OnnxScorer]:
-    """Scorers by model id, for names such as `farmer` or `farmer/1.0.0`."""
+def load_models(
+    models_dir: Path, names: Sequence[str], trusted: Trusted | None = None
+) -> dict[str, OnnxScorer]:
+    """Scorers by model id, for names such as `farmer` or `farmer/1.0.0`.
+
+    `trusted` are the keys that may vouch for them, by default that of the shipped models.
+    """
     scorers: dict[str, OnnxScorer] = {}
     for name in names:
-        scorer = OnnxScorer(_folder(models_dir, name))
+        scorer = OnnxScorer(_folder(models_dir, name), trusted)
         if scorer.manifest.model_id in scorers:
             raise ModelError(f"{name}: the model is named twice", fix="name each model once")
         scorers[scorer.manifest.model_id] = scorer

@@ -15,11 +15,12 @@ import time
 from confluent_kafka import KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from stream.config import Settings, load_settings
+from stream.config import DEMO_RELEASE_KEY, Settings, load_settings
 from stream.edge.clients import consumer
 from stream.edge.keeper import Keeper
 from stream.edge.letter_keys import read_sealer
 from stream.edge.lmdb_store import TOPICS, StoreReader
+from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
 from stream.edge.signals import follow_parent, stop_event
 from stream.edge.world import Local, check_copartitioned, open_world
@@ -47,7 +48,9 @@ def run_worker(settings: Settings, index: int) -> None:
     metrics = EngineMetrics(CollectorRegistry())
     policy = load_policy(settings.policy_file)
     names = sorted({segment.model for segment in policy.segments.values()})
-    scorers = load_models(settings.models_dir, names)
+    scorers = load_models(settings.models_dir, names, trusted_keys(settings))
+    if settings.model_key_files == [DEMO_RELEASE_KEY]:
+        log.warning("models_of_the_demo", reason="no model_key_files: set your release's key")
     metrics.policy_info.labels(policy.policy_id).set(1)
     for scorer in scorers.values():
         metrics.model_info.labels(scorer.manifest.model_id, scorer.manifest.version).set(1)

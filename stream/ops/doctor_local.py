@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from stream.broker.place import FREE_BYTES_MIN
-from stream.config import Settings
+from stream.config import DEMO_RELEASE_KEY, Settings
+from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
 from stream.errors import ConfigError, FatalError
 from stream.policy.load import load_policy
@@ -70,8 +71,11 @@ def policy(settings: Settings) -> str:
 def models(settings: Settings) -> str:
     """The models the policy asks for, loaded as the engine does."""
     names = _model_names(settings)
-    manifests = [scorer.manifest for scorer in load_models(settings.models_dir, names).values()]
-    return ", ".join(f"{each.model_id} {each.version}" for each in manifests) + ", hashes right"
+    scorers = load_models(settings.models_dir, names, trusted_keys(settings)).values()
+    found = ", ".join(f"{each.manifest.model_id} {each.manifest.version}" for each in scorers)
+    if settings.model_key_files == [DEMO_RELEASE_KEY]:
+        return f"{found}, hashes right, signed by the demo's key"
+    return f"{found}, hashes and signatures right"
 
 
 def _model_names(settings: Settings) -> list[str]:

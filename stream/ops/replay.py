@@ -17,6 +17,7 @@ from stream.audit.replay import Replayed, Replayer, Verdict
 from stream.config import Settings
 from stream.domain.topics import AUDIT
 from stream.edge.clients import require_topic
+from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
 from stream.errors import Exit
 from stream.ops.audit_read import FileSource, Kept, Source
@@ -62,7 +63,7 @@ def replayer_of(settings: Settings) -> Replayer:
     """The policy and the models that the settings name."""
     policy = load_policy(settings.policy_file)
     models = sorted({segment.model for segment in policy.segments.values()})
-    return Replayer(load_models(settings.models_dir, models), policy)
+    return Replayer(load_models(settings.models_dir, models, trusted_keys(settings)), policy)
 
 
 def _source(stack: ExitStack, settings: Settings, wanted: Wanted) -> Source | FileSource:

@@ -1,6 +1,7 @@
 """The typed manifest of a model, and the checks a model must pass before it is used.
 
-A model folder holds `model.onnx`, `manifest.json`, `golden.jsonl` and `card.md`.
+A model folder holds `model.onnx`, `manifest.json`, `golden.jsonl` and `card.md`,
+and `manifest.sig` once somebody vouches for it.
 The manifest is the contract: which features in which order, which reason family
 each output belongs to, which bytes the model is. Nothing is loaded on trust: a
 wrong hash, an unknown feature or an odd number stops the engine with the file,
@@ -21,11 +22,14 @@ from msgspec import Meta, Struct
 from stream.domain.application import Segment
 from stream.domain.reasons import ReasonCode
 from stream.errors import ModelError
+from stream.limits import MODEL_FILE_BYTES_MAX
 from stream.scoring.features import FEATURES, MISSING
+from stream.scoring.figures import Calibration, Fairness, Measured, OutOfTime, Share
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.jsonl"
+SIGNATURE_FILE = "manifest.sig"
 BASE_OUTPUT = "BASE"
 """Name of the last output: the log-odds every case starts from."""
 
@@ -41,7 +45,6 @@ EXTERNAL_DATA_MARK = b"\n\x08location"
 """How an ONNX file spells the key of a tensor kept outside of it."""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ManifestFeature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,23 +76,6 @@ class TrainingData(Struct, frozen=True, forbid_unknown_fields=True):
     licence: str
 
 
-class Measured(Struct, frozen=True, forbid_unknown_fields=True):
-    """How well the model ranks rows it has not learned from."""
-
-    auc: Share
-    ks: Share
-    gini: Annotated[float, Meta(ge=-1, le=1)]
-    brier: Share
-    rows: Annotated[int, Meta(ge=1)]
-    bad_rate: Share
-
-
-class OutOfTime(Measured, frozen=True, forbid_unknown_fields=True):
-    """The same recipe trained before a date and measured after it."""
-
-    split: str
-
-
 class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
     """Figures of the model card; `out_of_time` is null where the data has no dates."""
 
@@ -98,6 +84,8 @@ class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
     unconstrained_auc: Share
     approved_share: Share
     approved_bad_rate: Share
+    calibration: Calibration
+    fairness: Fairness
 
 
 class Scaling(Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,18 +178,26 @@ def decode_manifest(raw: bytes, file: str = MANIFEST_FILE) -> Manifest:
     return manifest
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of one file of a model; ModelError when it is not there, or larger than any."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MODEL_FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ModelError(
             f"{path}: cannot be read ({error.strerror})",
             fix="name a folder models/onnx/<model>/<version> that holds all files of the model",
         ) from error
+    if len(raw) > MODEL_FILE_BYTES_MAX:
+        raise ModelError(
+            f"{path}: is larger than {MODEL_FILE_BYTES_MAX:,} bytes",
+            fix="train with fewer trees; the bound is in stream/limits.py",
+        )
+    return raw
 
 
 def _checked(path: Path, key: str, expected_sha256: str) -> bytes:
-    raw = _read(path)
+    raw = read_file(path)
     if hashlib.sha256(raw).hexdigest() != expected_sha256:
         raise ModelError(
             f"{path}: does not have the hash under {key} in {MANIFEST_FILE}",
@@ -210,9 +206,14 @@ def _checked(path: Path, key: str, expected_sha256: str) -> bytes:
     return raw
 
 
-def load_verified(folder: Path) -> tuple[Manifest, bytes]:
-    """The checked manifest of a model folder and the model bytes its hash vouches for."""
-    manifest = decode_manifest(_read(folder / MANIFEST_FILE), str(folder / MANIFEST_FILE))
+def load_verified(folder: Path, raw: bytes | None = None) -> tuple[Manifest, bytes]:
+    """The checked manifest of a model folder and the model bytes its hash vouches for.
+
+    `raw` is the manifest where it has been read already. Who vouches for the
+    manifest itself is not asked here.
+    """
+    raw = read_file(folder / MANIFEST_FILE) if raw is None else raw
+    manifest = decode_manifest(raw, str(folder / MANIFEST_FILE))
     onnx = _checked(folder / MODEL_FILE, "onnx_sha256", manifest.onnx_sha256)
     _checked(folder / GOLDEN_FILE, "golden_sha256", manifest.golden_sha256)
     if EXTERNAL_DATA_MARK in onnx:

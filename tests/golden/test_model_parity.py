@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from model_cases import TRUSTED, copied, with_model
 
 from stream.edge.onnx_scorer import CHUNK_ROWS, OnnxScorer, load_models
 from stream.errors import ModelError
@@ -78,32 +78,28 @@ def test_a_model_named_twice_is_refused() -> None:
 
 
 def test_bytes_the_runtime_cannot_read_are_refused(tmp_path: Path) -> None:
-    """Vouched-for bytes that are no model stop with the file's name and what to do."""
-    folder = Path(shutil.copytree(MODELS / "farmer" / VERSION, tmp_path / "m"))
-    (folder / "model.onnx").write_bytes(b"not a model")
-    raw = json.loads((folder / "manifest.json").read_text())
-    raw["onnx_sha256"] = hashlib.sha256(b"not a model").hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(raw))
+    """Vouched-for bytes that the runtime cannot run stop with the file's name and what to do."""
+    folder = copied(tmp_path / "m")
+    model = onnx.load_from_string((folder / "model.onnx").read_bytes())
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.STRING
+    with_model(folder, model.SerializeToString())
     with pytest.raises(ModelError, match=r"model\.onnx: the runtime refuses it"):
-        OnnxScorer(folder)
+        OnnxScorer(folder, TRUSTED)
 
 
 @pytest.mark.parametrize("change", [{"pdo": 20.0}, {"base_points": 500}, {"base_odds": 50.0}])
 def test_points_on_another_scale_are_refused(tmp_path: Path, change: dict[str, float]) -> None:
     """The model file carries its scale: no manifest can move the points it stands for."""
-    folder = Path(shutil.copytree(MODELS / "farmer" / VERSION, tmp_path / "m"))
-    raw = json.loads((folder / "manifest.json").read_text())
-    raw["scaling"].update(change)
-    (folder / "manifest.json").write_text(json.dumps(raw))
+    folder = copied(tmp_path / "m", lambda raw: raw["scaling"].update(change))
     with pytest.raises(ModelError, match="scale"):
-        OnnxScorer(folder)
+        OnnxScorer(folder, TRUSTED)
 
 
 def test_a_model_of_other_widths_is_refused(tmp_path: Path) -> None:
-    """A manifest that promises fewer features than the model has is not believed."""
-    folder = Path(shutil.copytree(MODELS / "farmer" / VERSION, tmp_path / "m"))
-    raw = json.loads((folder / "manifest.json").read_text())
-    raw["features"].pop()
-    (folder / "manifest.json").write_text(json.dumps(raw))
+    """A manifest that promises fewer features than the model asks for is not believed."""
+    folder = copied(tmp_path / "m")
+    model = onnx.load_from_string((folder / "model.onnx").read_bytes())
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value += 1
+    with_model(folder, model.SerializeToString())
     with pytest.raises(ModelError, match="widths"):
-        OnnxScorer(folder)
+        OnnxScorer(folder, TRUSTED)

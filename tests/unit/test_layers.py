@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "stream.codec": {"cryptography", "msgspec", "numpy", "stream", "stream.domain",
                      "stream.errors", "stream.limits", "stream.ports"},
     # numpy arrays are what a model takes and gives, so they are part of the scoring vocabulary.
-    "stream.scoring": {"msgspec", "numpy", "stream.domain", "stream.errors"},
+    "stream.scoring": {"msgspec", "numpy", "stream.domain", "stream.errors", "stream.limits"},
     "stream.ports": {"numpy", "stream.domain", "stream.scoring"},
     # The version goes into every decision's provenance.
     "stream.compose": {"stream", "stream.codec", "stream.domain", "stream.limits",
@@ -53,6 +53,10 @@ OUTSIDE = {
     "faust": {"loop"},
     "onnxruntime": {"edge"},
     "lmdb": {"edge"},
+    # What only learning needs stays out of the engine, whose image does not have it.
+    "lightgbm": {"lab"},
+    "optbinning": {"lab"},
+    "sklearn": {"lab"},
     # `config` asks the machine's name only.
     "socket": {"edge", "ops", "loop", "broker", "demo", "disbursement", "config"},
     "http": {"edge"},
