@@ -151,19 +151,6 @@ class Switches(Struct, frozen=True):
         limits = Limits(standing.command.approvals_max, standing.command.amount_max_fen)
         return None if limits == (None, None) else limits
 
-    def record(self) -> dict[str, object]:
-        """What an audit record keeps: up to where commands were read, and which of them hold."""
-        breakers = {
-            each.name: each.command_id
-            for each, _ in self.in_force.values()
-            if each.action is Action.LIMITS and self.limits(each.name) is not None
-        }
-        return {
-            "version": self.version,
-            "stops": sorted(self.stops.values()),
-            "breakers": dict(sorted(breakers.items())),
-        }
-
 
 class AckResult(StrEnum):
     """What a worker did with a command."""

@@ -89,12 +89,3 @@ def test_limits_replace_and_give_back() -> None:
     assert limited.limits("consumer") is None
     back = command(action="limits", issued_at="2026-11-24T08:00:01Z")
     assert limited.with_command(back, 1).limits("farmer") is None
-
-
-def test_the_record_names_commands_and_version() -> None:
-    """An audit record can say under which commands a decision was made."""
-    switches = Switches().with_command(command(), 3)
-    limited = command(action="limits", approvals_max=5, command_id="cmd-limits")
-    expected = {"version": 4, "stops": ["cmd-00000001"], "breakers": {"farmer": "cmd-limits"}}
-    assert expected == switches.with_command(limited, 4).record()
-    assert Switches().record() == {"version": -1, "stops": [], "breakers": {}}
