@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _SHAPE = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-](0\d|1[0-4]):[0-5]\d)\Z"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_RECENT = 4_096
+"""An application's instants are asked for at every stage, those of a batch's time by each row."""
 
 
+@lru_cache(maxsize=_RECENT)
 def to_ms(instant: str) -> int:
     """Epoch milliseconds of an RFC 3339 instant; ValueError when it is none or has no zone."""
     if not _SHAPE.match(instant) or not instant.isascii():
@@ -20,7 +24,8 @@ def to_ms(instant: str) -> int:
     return (datetime.fromisoformat(instant) - _EPOCH) // _MILLISECOND
 
 
+@lru_cache(maxsize=_RECENT)
 def from_ms(at_ms: int) -> str:
     """RFC 3339 UTC with milliseconds, `2026-11-24T08:00:00.000Z`."""
     moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{moment.isoformat().removesuffix('+00:00')}.{at_ms % 1000:03d}Z"

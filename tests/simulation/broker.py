@@ -93,7 +93,7 @@ class Broker:
             return
         late = "late_end" if kind == "end" else "late_request"
         if self._happens("disconnect"):
-            self.kernel.after(self.kernel.random.randrange(1, 20), self._deliver, answer, None,
+            self.kernel.after(self.kernel.between(1, 20), self._deliver, answer, None,
                               Disconnected(kind), self._life)  # fmt: skip
             answer = Promise()
             late = "stuck"
@@ -136,15 +136,15 @@ class Broker:
             answer.settle(value, fault)
 
     def _happens(self, kind: str) -> bool:
-        happens = self.kernel.chance(self.weather.of(kind))
+        happens = self.kernel.chance(self.weather.of[kind])
         if happens:
             self.kernel.count(f"network: {kind}")
         return happens
 
     def _travel_ms(self, kind: str) -> int:
         if kind == "stuck" or self._happens(kind):
-            return self.kernel.random.randrange(50, _LATE_MS)
-        return self.kernel.random.randrange(1, self.weather.travel_ms)
+            return self.kernel.between(50, _LATE_MS)
+        return self.kernel.between(1, self.weather.travel_ms)
 
     def _mark(self, place: Place, producer: int, epoch: int, commit: bool) -> None:
         if place == OFFSETS:

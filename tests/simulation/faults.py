@@ -33,15 +33,15 @@ class Weather:
         self.odds = {kind: random.choice((0.0, worst)) * random.random() for kind in KINDS}
         # The fault KIP-890 is about: frequent in some runs, where it has a chance to do harm.
         self.odds["late_end"] = random.choice((0.0, worst, 0.3)) * random.random()
-        self.storm = 1.0
+        self.blow(1.0)
         self.travel_ms = random.choice((4, 4, 20, 80, 250))
+
+    def blow(self, storm: float) -> None:
+        """Make each fault this many times as likely as the run has it."""
+        self.of = {kind: min(0.8, odds * storm) for kind, odds in self.odds.items()}
 
     def heal(self) -> None:
         """From now on the network does what it should."""
         self.odds = dict.fromkeys(KINDS, 0.0)
-        self.storm = 1.0
+        self.blow(1.0)
         self.travel_ms = 4
-
-    def of(self, kind: str) -> float:
-        """The odds of one kind now."""
-        return min(0.8, self.odds[kind] * self.storm)

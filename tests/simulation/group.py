@@ -65,7 +65,7 @@ class Group:
         if found is None or returning:
             self._kernel.count("member joined again" if returning else "member joined")
             held = found.partitions if found else []
-            found = self.members[slot] = Member(f"{slot}#{self._kernel.random.randrange(1 << 30)}")
+            found = self.members[slot] = Member(f"{slot}#{self._kernel.below(1 << 30)}")
             found.partitions = held
         self._beat(slot, found)
         if self._state == STABLE and returning:

@@ -50,7 +50,7 @@ class SimInbox:
         found = self._fetch(limit)
         if not found:
             # An idle loop waits longer than it asked to: less to simulate, and no one can tell.
-            idle_ms = max(timeout_ms, self._kernel.random.randrange(60, 240))
+            idle_ms = max(timeout_ms, self._kernel.between(60, 240))
             self._process.wait(self._broker.news(), idle_ms)
             found = self._fetch(limit)
         return found
@@ -68,7 +68,7 @@ class SimInbox:
                     lambda: self._broker.group.committed(list(places)),
                 )  # fmt: skip
             except (Fault, NoAnswer):
-                self._process.pause(self._kernel.random.randrange(20, 400))
+                self._process.pause(self._kernel.between(20, 400))
             else:
                 return found
         raise BrokerError("no stable offsets", fix="look for open transactions")
@@ -149,13 +149,14 @@ class SimInbox:
         found: list[Record] = []
         reached = self._broker.up and not self._process.cut_off
         places = list(self._positions) if reached and self._state in {IN, CALLED} else []
-        self._kernel.random.shuffle(places)
+        self._kernel.shuffle(places)
         for place in places:
             if place.partition in self._held or len(found) >= limit:
                 continue
-            log = self._broker.logs[place]
-            entries, after = log.read(self._positions[place], limit - len(found))
-            self._positions[place] = after
+            log, position = self._broker.logs[place], self._positions[place]
+            if position == len(log.entries):
+                continue
+            entries, self._positions[place] = log.read(position, limit - len(found))
             for offset, entry in entries:
                 output = entry.output
                 found.append(

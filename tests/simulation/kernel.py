@@ -1,16 +1,16 @@
 """Virtual time, tasks that wait in it, and processes that can be killed or frozen.
 
 Everything runs in one thread. A task is a greenlet: it runs until it waits,
-then the kernel takes the next event off its heap. Chance comes from one seeded
-generator, so a seed is a run, and `digest` tells whether two runs were the same.
+then the kernel takes the next event. Chance comes from one seeded generator, so
+a seed is a run, and `digest` tells whether two runs were the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -63,29 +63,49 @@ class Kernel:
         self.random = Random(seed)
         self.now_ms = 0
         self.counts: Counter[str] = Counter()
-        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._later: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._at_once: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._number = 0
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._trace: list[tuple[object, ...]] = []
         self.hub = getcurrent()
+        self._bits = self.random.getrandbits
+        self._draw = self.random.random
 
     def after(self, delay_ms: int, work: Callable[..., None], *arguments: Any) -> None:
         """Do `work` in `delay_ms`; what falls on the same moment keeps its order."""
-        self._number += 1
-        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._number, work, arguments))
+        if delay_ms:
+            self._number = number = self._number + 1
+            heappush(self._later, (self.now_ms + delay_ms, number, work, arguments))
+        else:
+            self._at_once.append((work, arguments))
 
-    def run(self, until: Callable[[], bool], limit_ms: int) -> bool:
-        """Let time pass until `until` holds; False when `limit_ms` or the last event came first."""
-        heap = self._heap
-        while heap and heap[0][0] <= limit_ms:
-            if until():
-                return True
-            self.now_ms, _, work, arguments = heapq.heappop(heap)
+    def is_due(self) -> bool:
+        """Whether anything else is to be done at this very moment."""
+        later = self._later
+        return bool(self._at_once) or bool(later and later[0][0] == self.now_ms)
+
+    def run(self, limit_ms: int, until: Callable[[], bool] | None = None) -> bool:
+        """Let time pass until `until` holds; False when `limit_ms` or the last event came first.
+
+        What was put off until this moment was asked for before it, so it goes
+        before what this moment itself asks for.
+        """
+        later, at_once = self._later, self._at_once
+        while until is None or not until():
+            if later and later[0][0] == self.now_ms:
+                _, _, work, arguments = heappop(later)
+            elif at_once:
+                work, arguments = at_once.popleft()
+            elif later and later[0][0] <= limit_ms:
+                self.now_ms, _, work, arguments = heappop(later)
+            else:
+                return False
             work(*arguments)
-        return until()
+        return True
 
     def note(self, *facts: object) -> None:
-        """Add to the run's trace."""
-        self._hash.update(repr((self.now_ms, *facts)).encode())
+        """Add to the run's trace; facts are not changed any more."""
+        self._trace.append((self.now_ms, *facts))
 
     def count(self, name: str) -> None:
         """Count that something happened."""
@@ -93,11 +113,37 @@ class Kernel:
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""
-        return self.random.random() < probability
+        return self._draw() < probability
+
+    def below(self, most: int) -> int:
+        """A whole number from 0 to `most` - 1: what `Random.randrange` draws, at half its cost."""
+        bits = most.bit_length()
+        drawn = self._bits(bits)
+        while drawn >= most:
+            drawn = self._bits(bits)
+        return drawn
+
+    def between(self, least: int, most: int) -> int:
+        """A whole number from `least` to `most` - 1."""
+        return least + self.below(most - least)
+
+    def shuffle(self, things: list[Any]) -> None:
+        """Bring them into any order, in place, as `Random.shuffle` does."""
+        for last in range(len(things) - 1, 0, -1):
+            other = self.below(last + 1)
+            things[last], things[other] = things[other], things[last]
+
+    def close(self) -> None:
+        """Forget what is still to come, so that the run's objects are freed at once."""
+        self._later.clear()
+        self._at_once.clear()
 
     def digest(self) -> str:
         """The trace so far, in short: equal for equal runs."""
-        return self._hash.hexdigest()
+        digest = hashlib.blake2b(digest_size=16)
+        for facts in self._trace:
+            digest.update(repr(facts).encode())
+        return digest.hexdigest()
 
 
 class Process:
@@ -149,11 +195,16 @@ class Process:
 
     def pause(self, milliseconds: int) -> None:
         """Let time pass."""
-        self.wait(Promise(), milliseconds)
+        if not self.alive:
+            raise Killed
+        self.kernel.after(milliseconds, self._rouse, getcurrent())
+        self.kernel.hub.switch()
+        if not self.alive:
+            raise Killed
 
     def work(self) -> None:
         """A moment of computing, in which others go on and anything may happen."""
-        self.pause(self.kernel.random.randrange(3))
+        self.pause(self.kernel.below(3))
 
     def kill(self) -> None:
         """End every task where it stands; only from outside the process."""
@@ -176,6 +227,13 @@ class Process:
 
     def _resume(self, task: greenlet) -> None:
         self.kernel.after(0, self._switch, task)
+
+    def _rouse(self, task: greenlet) -> None:
+        """As an event of its own: go on with the task now, or behind what is due before it."""
+        if self.kernel.is_due():
+            self._resume(task)
+        else:
+            self._switch(task)
 
     def _switch(self, task: greenlet) -> None:
         if not self.alive:

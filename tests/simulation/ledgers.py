@@ -37,7 +37,7 @@ class SimLedgers:
         for _ in range(200):
             if self._ask(lambda: all(logs[place].stable >= ends[place] for place in places)):
                 return {p: self._ask(lambda p=p: self._read(p, consumed)) for p in partitions}
-            self._process.pause(self._broker.kernel.random.randrange(10, 200))
+            self._process.pause(self._broker.kernel.between(10, 200))
         raise BrokerError("ledgers not restored", fix="look for hanging transactions")
 
     def _ask(self, handle: Callable[[], Any]) -> Any:

@@ -38,7 +38,7 @@ class Log:
     @property
     def stable(self) -> int:
         """The last stable offset: before it no transaction is open."""
-        return min(self._open.values(), default=self.end)
+        return min(self._open.values()) if self._open else len(self.entries)
 
     def append(self, outputs: Sequence[Output], now_ms: int) -> None:
         """Records of a producer without transactions."""
@@ -93,3 +93,8 @@ class Log:
     def committed(self) -> list[tuple[int, Entry]]:
         """Every committed record with its offset."""
         return [(n, entry) for n, entry in enumerate(self.entries) if entry.state == COMMITTED]
+
+    def newest(self) -> int:
+        """The offset of the last committed record; -1 when there is none."""
+        offsets = range(len(self.entries) - 1, -1, -1)
+        return next((n for n in offsets if self.entries[n].state == COMMITTED), -1)

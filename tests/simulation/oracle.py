@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from functools import cache
 
 import msgspec
 from simulation.broker import Broker
@@ -26,6 +27,7 @@ from stream.domain.topics import (
 from stream.ports import Place
 
 FORWARDED = "x-forwarded-from"
+_home = cache(partition_of)
 DECISION_AUDIT, DEAD_LETTER_AUDIT = b"loan.decision.audit.v1", b"loan.dead_letter.audit.v1"
 
 
@@ -43,7 +45,7 @@ class Expected:
     def _applications(self, partition: int, broker: Broker, workload: Workload) -> None:
         for offset, entry in broker.logs[Place(APPLICATIONS, partition)].committed():
             output = entry.output
-            if partition_of(output.key, broker.partitions) != partition:
+            if _home(output.key, broker.partitions) != partition:
                 self.strays.append(f"{partition}/{offset}")
                 continue
             meant = workload.meant.get(output.value)
@@ -69,10 +71,8 @@ def undrained(broker: Broker) -> list[str]:
     """Inputs whose committed offset is not at the end."""
     left = []
     for place, log in broker.logs.items():
-        if place.topic in INPUTS:
-            last = max((offset for offset, _ in log.committed()), default=-1)
-            if (broker.group.offsets.get(place) or 0) <= last:
-                left.append(f"{place.topic}/{place.partition} is not read to its end")
+        if place.topic in INPUTS and (broker.group.offsets.get(place) or 0) <= log.newest():
+            left.append(f"{place.topic}/{place.partition} is not read to its end")
     return left
 
 
@@ -114,6 +114,8 @@ def _differences(what: str, wanted: Counter[Hashable], found: Counter[Hashable])
 
 
 def _strays(partition: int, expected: Expected, broker: Broker) -> Iterator[str]:
+    if not expected.strays:
+        return
     forwarded = Counter(
         _header(entry, FORWARDED)
         for (topic, _), log in broker.logs.items()

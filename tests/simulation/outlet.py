@@ -110,7 +110,7 @@ class SimOutlet:
                     raise self._failed(remedy, fault.name, fault.topic) from None
             if self._kernel.now_ms > until_ms:
                 raise self._failed(Remedy.RECREATE, f"{kind} busy for too long")
-            self._process.pause(self._kernel.random.randrange(5, 40))
+            self._process.pause(self._kernel.between(5, 40))
 
     def _add(self, places: list[Place]) -> None:
         new = [place for place in places if place not in self._added]
@@ -165,7 +165,7 @@ class SimOutlets:
                     self._process, "init", lambda: coordinator.init(transactional_id)
                 )
             except (Fault, NoAnswer):
-                self._process.pause(kernel.random.randrange(10, 300))
+                self._process.pause(kernel.between(10, 300))
             else:
                 kernel.count("producer opened")
                 return self._made(self._process, self._broker, producer, epoch)

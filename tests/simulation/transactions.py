@@ -110,8 +110,8 @@ class Coordinator:
         places = list(found.places)
         found.unmarked = len(places)
         for place in places:
-            slow = self._kernel.chance(self._weather.of("slow_marker"))
-            delay_ms = self._kernel.random.randrange(1, 1_500 if slow else 4)
+            slow = self._kernel.chance(self._weather.of["slow_marker"])
+            delay_ms = self._kernel.between(1, 1_500 if slow else 4)
             self._kernel.after(delay_ms, self._marked, found, place, found.epoch)
 
     def _marked(self, found: Transaction, place: Place, epoch: int) -> None:

@@ -82,23 +82,24 @@ class Simulation:
         """Every violation of this seed; none when all promises were kept."""
         kernel = self.kernel
         for index in range(self.workers):
-            kernel.after(kernel.random.randrange(300), self._start, index)
+            kernel.after(kernel.below(300), self._start, index)
         for at_ms, output in self.workload.planned:
             kernel.after(at_ms, self.broker.publish, output, NOW_MS + at_ms)
-        for _ in range(kernel.random.randrange(6)):
-            kernel.after(kernel.random.randrange(SPAN_MS), self._review)
+        for _ in range(kernel.below(6)):
+            kernel.after(kernel.below(SPAN_MS), self._review)
         for at_ms, fault in plan(kernel.random, SPAN_MS):
             kernel.after(at_ms, self._strike, fault)
-        kernel.run(lambda: False, SPAN_MS)
+        kernel.run(SPAN_MS)
         self._heal()
         self._look()
-        calm = kernel.run(lambda: self._done or bool(self.broken), SPAN_MS + PEACE_MS)
+        calm = kernel.run(SPAN_MS + PEACE_MS, lambda: self._done or bool(self.broken))
         for running in self._running.values():
             running.process.kill()
         if not calm:
             self.broken += undrained(self.broker) or ["transactions are still open"]
         self.broken += violations(self.broker, self.workload)
         self._note_results()
+        kernel.close()
         return self.broken
 
     def wall_ms(self) -> int:
@@ -166,8 +167,8 @@ class Simulation:
         self.broker.bounce(for_ms)
 
     def storm(self, factor: float, for_ms: int) -> None:
-        self.weather.storm = factor
-        self.kernel.after(for_ms, setattr, self.weather, "storm", 1.0)
+        self.weather.blow(factor)
+        self.kernel.after(for_ms, self.weather.blow, 1.0)
 
     def refuse(self, for_ms: int) -> None:
         topics = (DECISIONS, AUDIT, DEAD_LETTERS)
@@ -251,7 +252,7 @@ class Simulation:
         running.process.kill()
         if self._running.get(index) is running:
             del self._running[index]
-            again_ms = running.again_after_ms or self.kernel.random.randrange(50, 1_000)
+            again_ms = running.again_after_ms or self.kernel.between(50, 1_000)
             self.kernel.after(again_ms, self._start, index)
 
     def _note_results(self) -> None:
