@@ -13,12 +13,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from typing import Final, NamedTuple
 
 import msgspec
 
 from stream.codec.headers import Headers, cloud_event
-from stream.codec.outline import PLACE, TOKEN, Outline, outline_of, read_outline
+from stream.codec.outline import PLACE, Outline, outline_of, read_outline
 from stream.codec.seal import SCHEME, Sealer, SealError, Sealers
 from stream.domain.instant import from_ms, to_ms
 from stream.errors import PoisonError, TenMinuteError
@@ -33,6 +34,7 @@ REPLAYED_FROM: Final = "x-replayed-from"
 ENVELOPE_BYTES_MAX: Final = 64 * 1024
 """Key and headers kept; a real record's are under 1 kB. With the value they fit 1 MB by far."""
 
+_TOKEN: Final = re.compile(rb"a[1-9][0-9]?_[0-9a-f]{32}")
 _Header = tuple[str, bytes | None]
 
 
@@ -124,7 +126,7 @@ def encode_dead_letter(
 
 def dead_letter_key(key: bytes | None) -> bytes | None:
     """The Kafka key of a dead letter: the record's own where it is an applicant token."""
-    return key if key is not None and TOKEN.fullmatch(key) else None
+    return key if key is not None and _TOKEN.fullmatch(key) else None
 
 
 def decode_dead_letter(record: Record) -> DeadLetter:

@@ -1,10 +1,11 @@
 """What a dead letter says of its record where no key seals it: shapes and sizes, nothing else.
 
 A value, a key or a header that a channel filled wrongly may hold an id number, a
-phone number or a name. So only what cannot be one is spelt out: an applicant
-token as the key, and the headers that the schemas define, each only in its
-expected form. Of all else the size is told, and no hash: eleven digits are found
-from their hash within seconds. Names of other headers are not told either.
+phone number or a name. So only what cannot be one is spelt out: the headers that
+the schemas define, each only in its expected form. Of all else the size is told,
+and no hash: eleven digits are found from their hash within seconds. Names of
+other headers are not told either. A key that is an applicant token is the key of
+the letter, and stands in no header.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from stream.ports import Record
 HEADERS_MAX: Final = 16
 """Headers told one by one; a real record has eight or nine."""
 
-TOKEN: Final = re.compile(rb"a[1-9][0-9]?_[0-9a-f]{32}")
 PLACE: Final = re.compile(rb"\d{1,5}/\d{1,10}")
 """Partition and offset; shorter than would hold a phone number of eleven digits."""
 
@@ -42,7 +42,6 @@ _SHAPES: Final = {
 class Outline(msgspec.Struct, frozen=True, omit_defaults=True):
     """Shape of one record; a size of None is a part that was not there."""
 
-    key: str | None = None
     key_bytes: int | None = None
     value_bytes: int | None = None
     headers: tuple[tuple[str, str | int | None], ...] = ()
@@ -65,11 +64,9 @@ def outline_of(record: Record) -> bytes:
         else:
             others += 1
             other_bytes += len(content or b"")
-    key = record.key
     return msgspec.json.encode(
         Outline(
-            key=key.decode() if key is not None and TOKEN.fullmatch(key) else None,
-            key_bytes=_size(key),
+            key_bytes=_size(record.key),
             value_bytes=_size(record.value),
             headers=tuple(told),
             other_headers=others,

@@ -8,22 +8,25 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from builders import FakeViews, bureau, entry, record
+from builders import NOW_MS, FakeViews, bureau, entry, record
 from corpus.bench import SAFE, Answer, answer, models
 from corpus.catalogue import BAD, CANARY, Case, cases
 from corpus.making import SOUND
 from corpus.words import outcome_of, outcomes
 from policy_cases import POLICY, POLICY_FILE, TOKEN, decide
 
+from stream.codec.dead_letter_v1 import decode_dead_letter, open_dead_letter
 from stream.codec.keys import partition_of
+from stream.codec.seal import Sealer
 from stream.domain.decision import Outcome
 from stream.edge.onnx_scorer import OnnxScorer
 from stream.errors import ConfigError
 from stream.obs.metrics import DEAD_LETTER_REASONS
 from stream.pipeline import Pipeline
 from stream.policy.load import load_policy
-from stream.ports import FloatMatrix
+from stream.ports import FloatMatrix, Record
 
+SEALER = Sealer(bytes(range(32)))
 LETTER_BYTES_MAX = 256 * 1024
 SOUND_RECORD = record(**msgspec.json.decode(SOUND))
 
@@ -87,12 +90,18 @@ def test_a_record_on_another_partition_is_sent_on(case: Case) -> None:
 
 
 @of("pipeline")
-def test_a_dead_letter_keeps_the_bytes_and_says_nothing_of_them(case: Case) -> None:
-    """The value is the original's, up to the bound; headers and foreign keys tell nothing."""
+def test_a_dead_letter_gives_back_the_bytes_and_says_nothing_of_them(case: Case) -> None:
+    """Sealed it gives them back, up to the bound; without a key it keeps none. None is told."""
+    sealing = Pipeline(models(), POLICY, SEALER)
     for each in case.inputs:
-        for letter in answer(each.record).letters:
+        sealed, plain = (answer(each.record, by=by).letters for by in (sealing, None))
+        assert [b""] * len(sealed) == [letter.value for letter in plain], each.name
+        for letter in sealed:
             value = each.record.value or b""
-            assert value[:LETTER_BYTES_MAX] == letter.value, each.name
+            lies = Record(letter.topic, 0, 0, letter.key, letter.value, letter.headers, NOW_MS)
+            original = open_dead_letter(decode_dead_letter(lies), {SEALER.key_id: SEALER})
+            assert value[:LETTER_BYTES_MAX] == (original.value or b""), each.name
+        for letter in (*sealed, *plain):
             assert letter.key in {each.record.key, None}, each.name
             assert CANARY.encode() != letter.key, each.name
             said = b"\n".join(value or b"" for _, value in letter.headers)  # type: ignore[misc]

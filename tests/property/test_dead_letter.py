@@ -146,7 +146,7 @@ def test_an_oversize_record_without_a_key_fits(big: str) -> None:
     assert whole(letter_of(record, None)) < 2_000
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"{", b'{"key": 7}', b"\xff"])
+@pytest.mark.parametrize("spoilt", [b"", b"{", b'{"key_bytes": "7"}', b"\xff"])
 def test_a_letter_whose_outline_is_none_is_no_dead_letter(spoilt: bytes) -> None:
     """It is named as such, whoever wrote it."""
     record = letter_of(Record("loan.applications", 0, 1, b"k", b"v", [], 0), None)

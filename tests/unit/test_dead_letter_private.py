@@ -186,11 +186,11 @@ def _outline(record: Record) -> Outline:
 
 
 def test_the_outline_tells_what_no_person_can_be_in() -> None:
-    """The token and our own headers in their form are told; of all else the size."""
+    """Our own headers in their form are told; of all else the size."""
     foreign = [("ce_id", b"app-20261124-0001"), ("ce_type", b"loan.ceshi.v1"), ("note", None)]
     record = Record(APPLICATIONS, 0, 1, TOKEN.encode(), b"{}", [*TOLD, *foreign], NOW_MS)
     told = (*((name, value.decode()) for name, value in TOLD), ("ce_type", 13))
-    assert Outline(TOKEN, len(TOKEN), 2, told, 2, 17) == _outline(record)
+    assert Outline(len(TOKEN), 2, told, 2, 17) == _outline(record)
 
 
 def test_the_outline_of_nothing_and_of_too_much_is_short() -> None:
@@ -200,4 +200,4 @@ def test_the_outline_of_nothing_and_of_too_much_is_short() -> None:
     many = bare._replace(key=b"x" * 1_000_000, headers=[("ce_type", b"y" * 100)] * 5_000)
     told = (("ce_type", 100),) * HEADERS_MAX
     others = 5_000 - HEADERS_MAX
-    assert Outline(None, 1_000_000, None, told, others, 100 * others) == _outline(many)
+    assert Outline(1_000_000, None, told, others, 100 * others) == _outline(many)
