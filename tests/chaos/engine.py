@@ -16,11 +16,14 @@ from threading import Event, RLock, Thread
 
 from stream.config import Settings, as_environment
 from stream.edge.signals import WATCH_PARENT
+from stream.errors import Exit
 from stream.obs.health import Health, read_health
 
 PLAIN = "stream.edge.processes"
 READY_SECONDS = 120.0
 END_SECONDS = 12.0
+_HOPELESS = (Exit.CONFIG, Exit.MODEL)
+"""As the shipped supervisor, which does not start again what a restart cannot mend."""
 
 
 class Engine:
@@ -36,6 +39,7 @@ class Engine:
         self.parts: dict[str, tuple[str, dict[str, str]]] = {}
         """Module and further environment of single workers, at this and every later start."""
         self.ended: list[tuple[str, int]] = []
+        self.given_up = ""
         self.codes: dict[int, int] = {}
         self.rss_kb: dict[int, tuple[int, int]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -52,7 +56,7 @@ class Engine:
             time.sleep(0.1)
         for name in self.workers:
             self.launch(name)
-        self._watcher.start()
+        self.watch()
         if wait:
             self.await_ready(self.workers)
 
@@ -75,6 +79,10 @@ class Engine:
         with self._lock:
             self._running[name] = process
 
+    def watch(self) -> None:
+        """Begin to start again what ends."""
+        self._watcher.start()
+
     def pid(self, name: str) -> int:
         """Process id of one; 0 while there is none."""
         with self._lock:
@@ -83,10 +91,11 @@ class Engine:
     def alive(self, name: str) -> bool:
         """Whether it runs."""
         with self._lock:
-            return self._running[name].poll() is None
+            return name in self._running and self._running[name].poll() is None
 
     def ready(self, name: str) -> bool:
         """Whether the process that now has this name says it holds its partitions."""
+        assert not self.given_up, self.given_up
         return any(h.ready for h in self._said(name))
 
     def await_ready(self, names: list[str], seconds: float = READY_SECONDS) -> None:
@@ -103,6 +112,7 @@ class Engine:
     def signal(self, name: str, number: int) -> None:
         """Send a signal, and expect the end it may bring."""
         with self._lock:
+            assert name in self._running, self.given_up
             process = self._running[name]
             if number in (signal.SIGKILL, signal.SIGTERM):
                 self._expected.add(process.pid)
@@ -165,7 +175,11 @@ class Engine:
                         self.ended.append((name, code))
                     if process.stdin is not None:
                         process.stdin.close()
-                    self.launch(name)
+                    if code in _HOPELESS:
+                        del self._running[name]
+                        self.given_up = f"{name} ended with {code}: see {self._folder}/{name}.log"
+                    else:
+                        self.launch(name)
             if time.monotonic() - sampled_at > 0.5:
                 sampled_at = time.monotonic()
                 self._sample()
@@ -174,7 +188,7 @@ class Engine:
         """Resident memory of every worker since first seen ready: then, and the most so far."""
         for name in self.workers:
             pid = self.pid(name)
-            if pid not in self.rss_kb and not self.ready(name):
+            if pid not in self.rss_kb and not any(h.ready for h in self._said(name)):
                 continue
             try:
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -20,7 +20,7 @@ class Shipped(Engine):
     def start(self, *, wait: bool = True) -> None:
         """Start the supervisor, which starts the rest."""
         self.launch(SUPERVISOR)
-        self._watcher.start()
+        self.watch()
         if wait:
             self.await_ready(self.workers)
 

@@ -191,6 +191,10 @@ class Publisher:
         config = {
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
+            # librdkafka takes a request for written when a later one of the partition is, and
+            # Kafka takes any first sequence of a producer: with more in flight, a connection lost
+            # at the first two requests has cost the first its record, acknowledged all the same.
+            "max.in.flight.requests.per.connection": 1,
             "linger.ms": 5,
             "queue.buffering.max.messages": 200_000,
             "reconnect.backoff.max.ms": 1_000,
