@@ -1,10 +1,11 @@
 """A thread beside the loop that commits while the loop prepares the next batch.
 
 A commit bounds its own time, but librdkafka does not always keep the bound it is
-given: the call that sends the offsets waits without end for a coordinator it has
-lost (its issue 5456). So the wait is bounded here too. The thread that hangs is
-left behind with its producer, and the next commit gets a new one; what it may
-still do is refused by the broker, since the remedy's new producer fences it.
+given: the call that sends the offsets does not look at its time-out while it
+searches the group's coordinator (its issue 5456). So the wait is bounded here
+too. The thread that hangs is left behind with its producer, and the next commit
+gets a new one; what it may still do is refused by the broker, since the remedy's
+new producer fences it.
 """
 
 from __future__ import annotations

@@ -214,14 +214,13 @@ def tell_errors(play: Play, chosen: Sequence[Case], *, done: bool, tick: Progres
     """
     told, wrong = (error_after if done else error_instead), []
     for case in chosen:
-        seen = len(play.heard.failures), len(play.heard.retries)
         if case.api is Api.INIT_PRODUCER_ID:
             # Only a producer that is opened asks for its id, so have one opened.
             play.stage.proxy.on(Api.END_TXN, error_instead(_INVALID_TXN_STATE), once())
         # A fetch of the id is rare, the others come with every batch.
         rare = case.api is Api.INIT_PRODUCER_ID
-        play.strike(case.api, told(case.code), 1 if rare else BETWEEN_CALLS)
-        did = _did(play.heard, seen, case)
+        rule = play.strike(case.api, told(case.code), 1 if rare else BETWEEN_CALLS)
+        did = _did(play.heard, rule.strikes[0], case)
         # These two answer when the records are long queued, so the commit may be what fails.
         late = case.api in (Api.ADD_PARTITIONS, Api.PRODUCE) and did == "recreate"
         if did != case.remedy and not (late and case.client != "retried"):
@@ -233,9 +232,12 @@ def tell_errors(play: Play, chosen: Sequence[Case], *, done: bool, tick: Progres
 _INVALID_TXN_STATE = 48
 
 
-def _did(heard: Listening, seen: tuple[int, int], case: Case) -> str:
-    """The remedy the engine took since, in the words of the table."""
+def _did(heard: Listening, struck: float, case: Case) -> str:
+    """The remedy the engine took from that moment on, in the words of the table.
+
+    What failed before, as a commit does now and then on a machine with other work, is no answer
+    to the code.
+    """
     if case.api is Api.INIT_PRODUCER_ID:
-        return "again" if heard.retries[seen[1] :] else "none"
-    failures = heard.failures[seen[0] :]
-    return failures[0].remedy if failures else "none"
+        return "again" if any(retry.at >= struck for retry in heard.retries) else "none"
+    return next((failure.remedy for failure in heard.failures if failure.at >= struck), "none")
