@@ -1,0 +1,113 @@
+"""Boosted trees with and without the engine's two constraints, over the same small search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+
+from stream.lab.benchmark.recipe import PATIENCE, SEED, SHAPES, TREES_MAX, Shape
+from stream.lab.benchmark.table import FloatMatrix, Labels, Matrix
+
+FloatVector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Which of the two constraints hold, and two families to be treated as one."""
+
+    families: bool = True
+    directions: bool = True
+    merged: tuple[str, str] | None = None
+
+
+CONSTRAINED = Kind()
+FREE = Kind(families=False, directions=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the search settled on."""
+
+    shape: Shape
+    trees: int
+
+
+def _parameters(matrix: Matrix, kind: Kind, shape: Shape) -> dict[str, object]:
+    parameters: dict[str, object] = {
+        "objective": "binary",
+        "metric": "binary_logloss",
+        "num_leaves": shape.leaves,
+        "learning_rate": shape.learning_rate,
+        "min_data_in_leaf": shape.min_leaf_rows,
+        "lambda_l2": shape.l2,
+        "seed": SEED,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        # As in the engine: the base is no tree, and unknown is a value of its own.
+        "boost_from_average": False,
+        "use_missing": False,
+        "verbose": -1,
+    }
+    if kind.families:
+        parameters["interaction_constraints"] = matrix.groups(kind.merged)
+    if kind.directions:
+        parameters["monotone_constraints"] = list(matrix.directions)
+        # The default method forbids more than the directions ask for.
+        parameters["monotone_constraints_method"] = "intermediate"
+    return parameters
+
+
+def _base(bad: Labels) -> float:
+    share = float(bad.mean())
+    return math.log(share / (1.0 - share))
+
+
+def _dataset(rows: FloatMatrix, bad: Labels, base: float) -> Any:  # noqa: ANN401
+    return lgb.Dataset(rows, bad, init_score=np.full(len(bad), base))
+
+
+def search(matrix: Matrix, kind: Kind, rows: FloatMatrix, bad: Labels) -> Chosen:
+    """The shape and number of trees with the least log loss on an inner fifth of these rows."""
+    inner, outer, inner_bad, outer_bad = train_test_split(
+        rows, bad, test_size=0.2, random_state=SEED, stratify=bad
+    )
+    base = _base(inner_bad)
+    found: list[tuple[float, Chosen]] = []
+    for shape in SHAPES:
+        booster = lgb.train(
+            _parameters(matrix, kind, shape),
+            _dataset(inner, inner_bad, base),
+            TREES_MAX,
+            valid_sets=[_dataset(outer, outer_bad, base)],
+            callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        )
+        loss = booster.best_score["valid_0"]["binary_logloss"]
+        found.append((loss, Chosen(shape, booster.best_iteration)))
+    return min(found, key=lambda each: each[0])[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Boosted:
+    """Trained trees; the base is added to what they say."""
+
+    booster: Any
+    base: float
+
+    def log_odds(self, rows: FloatMatrix) -> FloatVector:
+        """Log-odds of bad."""
+        raw: FloatVector = self.booster.predict(rows, raw_score=True, num_threads=1)
+        return raw + self.base
+
+
+def train(matrix: Matrix, kind: Kind, chosen: Chosen, rows: FloatMatrix, bad: Labels) -> Boosted:
+    """Trees of a chosen shape on all of these rows."""
+    base = _base(bad)
+    parameters = _parameters(matrix, kind, chosen.shape)
+    return Boosted(lgb.train(parameters, _dataset(rows, bad, base), chosen.trees), base)

@@ -1,0 +1,275 @@
+"""The benchmark as text: a full page of results, and a section of the models document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from importlib.metadata import version
+
+from stream.lab.benchmark.figures import Difference
+from stream.lab.benchmark.recipe import FOLDS, PATIENCE, ROWS_FOLDED_MAX, SHAPES, TREES_MAX
+from stream.lab.benchmark.result import GOAL, Outcome, Split
+from stream.lab.benchmark.trial import FAMILY, SCORECARD, UNCONSTRAINED
+from stream.lab.leaks import ABSENCE_AUC_MAX, ALONE_AUC_MAX, GAIN_MAX
+
+LABELS = {
+    FAMILY: "family-constrained",
+    UNCONSTRAINED: "unconstrained",
+    SCORECARD: "WoE scorecard",
+}
+PLOTS = {
+    "benchmark-auc.svg": "AUC of the three models by set, with 95 % intervals, beside published "
+    "figures",
+    "benchmark-cost.svg": "What the constraints cost in AUC by set, with 95 % intervals",
+    "benchmark-reliability.svg": "Expected and observed bad rate by tenth of the score",
+}
+TOP = 3
+PRICE_MIN = 0.0005
+PACKAGES = ("lightgbm", "optbinning", "scikit-learn", "numpy", "pandas")
+
+
+def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:
+    cells = [part.strip() for part in head.split("|")]
+    lines = [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def _range(found: Difference) -> str:
+    return f"{_signed(found.auc)} ({_signed(found.low)} to {_signed(found.high)})"
+
+
+def verdict(split: Split) -> str:
+    """Whether the constraints cost no more than the goal, and how sure that is."""
+    if split.cost.auc >= -GOAL:
+        return "met"
+    return "not met" if split.cost.high < -GOAL else "not met, within the noise"
+
+
+def _headline(outcomes: list[Outcome], kind: str) -> list[str]:
+    rows = []
+    for outcome in outcomes:
+        for split in (s for s in outcome.splits if s.kind == kind):
+            aucs = [f"{split.models[name].auc:.4f}" for name in LABELS]
+            shown = ", ".join(f"{p.auc:.3f}" for p in outcome.published) or "none"
+            facts = [outcome.title, f"{split.rows:,}", f"{split.bad_rate:.1%}", *aucs]
+            rows.append([*facts, _range(split.cost), verdict(split), shown])
+    head = "set | rows measured | bad | family-constrained | unconstrained | WoE scorecard | "
+    return _table(head + "cost (95 %) | goal | published", rows)
+
+
+def _figures(outcomes: list[Outcome], kind: str) -> list[str]:
+    rows = []
+    for outcome in outcomes:
+        for split in (s for s in outcome.splits if s.kind == kind):
+            for name, label in LABELS.items():
+                f = split.models[name]
+                auc = f"{f.auc:.4f} ({f.auc_low:.4f} to {f.auc_high:.4f})"
+                rest = [f.gini, f.ks, f.brier, f.calibration_error]
+                rows.append([outcome.title, label, auc, *(f"{value:.4f}" for value in rest)])
+    return _table("set | model | AUC (95 %) | Gini | KS | Brier | calibration error", rows)
+
+
+def _published(outcomes: list[Outcome]) -> list[str]:
+    rows = []
+    for outcome in outcomes:
+        ours = outcome.splits[0].models[FAMILY].auc
+        for p in outcome.published:
+            standing = "at or above" if ours >= p.auc else f"below by {p.auc - ours:.4f}"
+            rows.append([outcome.title, f"{p.auc:.4f}", p.what, p.source, p.comparable])
+            rows[-1].append(f"{ours:.4f}, {standing}")
+    return _table("set | published AUC | model | source | what differs | ours", rows)
+
+
+def _short(outcomes: list[Outcome]) -> list[str]:
+    """For every set that misses the goal: what it is that costs, and what has been tried."""
+    lines = []
+    for outcome in outcomes:
+        split = outcome.splits[0]
+        if split.cost.auc >= -GOAL:
+            continue
+        prices = {price.what: price.gain for price in outcome.prices}
+        single = sorted(outcome.prices[2:], key=lambda price: -price.gain)[:TOP]
+        worth = [f"{p.what} {_signed(p.gain)}" for p in single if p.gain >= PRICE_MIN]
+        tried = "; ".join(worth) if worth else f"no single one gives back {PRICE_MIN} or more"
+        lines.append(
+            f"- **{outcome.title}**: {_range(split.cost)}, {verdict(split)}. Without directions "
+            f"{_signed(prices['no directions'])}, without families "
+            f"{_signed(prices['no families'])}. Loosened one at a time: {tried}."
+        )
+    return lines or ["- None."]
+
+
+def _protected(outcomes: list[Outcome]) -> list[str]:
+    return [
+        f"- {outcome.title}: {_signed(outcome.protected_gain)} AUC."
+        for outcome in outcomes
+        if outcome.protected_gain is not None
+    ]
+
+
+def _outside(outcomes: list[Outcome]) -> list[str]:
+    rows = []
+    for outcome in outcomes:
+        for c in outcome.outside:
+            facts = [outcome.title, f"`{c.column}`", c.known_at, f"{c.auc_alone:.3f}"]
+            rows.append([*facts, _signed(c.gain), ", ".join(c.marks), c.why])
+    head = "set | column | known at | AUC alone | gain on top | marks | why it stays out"
+    return _table(head, rows)
+
+
+def _marks(outcomes: list[Outcome]) -> list[str]:
+    rows = [
+        [outcome.title, f"`{m.column}`", m.mark, m.text, m.answer or "none"]
+        for outcome in outcomes
+        for m in outcome.marks
+    ]
+    return _table("set | input | mark | what was seen | why it stays", rows)
+
+
+def _families(outcomes: list[Outcome]) -> list[str]:
+    lines = []
+    for outcome in outcomes:
+        lines += [f"**{outcome.title}** (`{outcome.name}`, `{outcome.file}`)", ""]
+        lines += [f"- {text}: {', '.join(names)}" for text, names in outcome.families.items()]
+        lines += [
+            f"- Searched: family-constrained {outcome.shapes[FAMILY]}; unconstrained "
+            f"{outcome.shapes[UNCONSTRAINED]}; {outcome.trained} boosted models trained."
+        ]
+        lines += [f"- {outcome.note}"] if outcome.note else []
+        lines += [""]
+    return lines  # fmt: skip
+
+
+def _method() -> list[str]:
+    shapes = ", ".join(f"{s.leaves}/{s.min_leaf_rows}/{s.l2:g}" for s in SHAPES)
+    return [
+        f"- **Rows.** Public loans with outcomes, the part of them that is there for development. "
+        f"Random: {FOLDS} folds by seed, so that each row is scored once by a model that never saw "
+        f"it; above {ROWS_FOLDED_MAX:,} rows one fifth. Out of time where the data has dates.",
+        "- **Rivals.** Same rows, same inputs. *Family-constrained* is the engine's kind of model: "
+        "LightGBM, each tree inside one reason family, directions declared. *Unconstrained* is "
+        "LightGBM with neither. *WoE scorecard* is optimal binning (optbinning), weights of "
+        "evidence, logistic regression.",
+        f"- **Search.** For both boosted models, in each fold: {len(SHAPES)} shapes (leaves/rows a "
+        f"leaf/L2: {shapes}), at most {TREES_MAX} trees, stopped after {PATIENCE} without gain on "
+        "an inner fifth, then trained again on all rows of the fold.",
+        "- **Intervals.** DeLong, 95 %. The cost is the difference on the same rows, so its "
+        "interval is narrower than those of the two AUCs. It does not cover the luck of the split.",
+        "- **Calibration error.** Mean gap between expected and observed bad rate over ten equal "
+        "parts by score; no recalibration of any model.",
+        f"- **Goal.** The constraints cost at most {GOAL} AUC; the published figure is reached.",
+    ]
+
+
+def _bias() -> list[str]:
+    return [
+        "Every row is a loan that was granted. Nobody who was refused is in these sets, so no "
+        "figure here says how a model ranks those, and a cut-off moved down reaches people the "
+        "models have never seen. Nothing is inferred about them. Prices, grades and checks of the "
+        "lender chose who is here; a model learns what was left to learn after that choice.",
+    ]
+
+
+def _leaks() -> list[str]:
+    return [
+        "Every column of a file is declared with when it is known. Then the numbers are asked: "
+        f"`alone` is an AUC above {ALONE_AUC_MAX} from one column, `gain` more than {GAIN_MAX} AUC "
+        f"on top of all others, `absence` an AUC above {ABSENCE_AUC_MAX} from the mere fact that a "
+        "value is missing. A mark on an input without an answer in its recipe ends the run.",
+    ]
+
+
+def page(outcomes: list[Outcome], on: date) -> str:
+    """The full results."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    lines = [
+        f"# {on.isoformat()}: models on public credit data",
+        "",
+        "Command: `tenminute benchmark --all`. Method and plots: "
+        "[docs/models.md](../../docs/models.md).",
+        f"Versions: {versions}. The same data and versions give the same figures to the digit.",
+        "",
+        "## Random split",
+        "",
+        *_figures(outcomes, "random"),
+        "",
+        "## Out of time",
+        "",
+        *_figures(outcomes, "time"),
+        "",
+        *(f"- {o.title}: {s.text}; learned from {s.learned_rows:,} rows."
+          for o in outcomes for s in o.splits if s.kind == "time"),
+        "",
+        "## What each loosening would add",
+        "",
+        "AUC of the family-constrained model, same shapes, with one constraint less. Where the "
+        "goal is met only the first two are tried.",
+        "",
+        *_table("set | loosened | gain",
+                ([o.title, p.what, _signed(p.gain)] for o in outcomes for p in o.prices)),
+        "",
+        "## Marks of the leak hunt on inputs",
+        "",
+        *_marks(outcomes),
+        "",
+        "## Columns that are known too late",
+        "",
+        *_outside(outcomes),
+        "",
+        "## Families and inputs",
+        "",
+        *_families(outcomes),
+    ]  # fmt: skip
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def section(outcomes: list[Outcome], results: str) -> str:
+    """The benchmark's section of the models document; `results` is the full page's file name."""
+    lines = [
+        "Written by `tenminute benchmark --all`; all figures: "
+        f"[bench/results/{results}](../bench/results/{results}).",
+        "",
+        "### Method",
+        "",
+        *_method(),
+        "",
+        "### AUC on rows drawn by seed",
+        "",
+        *_headline(outcomes, "random"),
+        "",
+        *(f"![{text}](images/{name})\n" for name, text in PLOTS.items()),
+        "### AUC out of time",
+        "",
+        *_headline(outcomes, "time"),
+        "",
+        *(f"- {o.title}: {s.text}." + (f" {o.note}" if o.note else "")
+          for o in outcomes for s in o.splits if s.kind == "time"),
+        "",
+        "### Where the constraints cost more than the goal",
+        "",
+        *_short(outcomes),
+        "",
+        "### Beside published figures",
+        "",
+        *_published(outcomes),
+        "",
+        "What the unconstrained model would gain from sex, age, family and origin, which are "
+        "inputs of most published models and of none here:",
+        "",
+        *_protected(outcomes),
+        "",
+        "### Leaks",
+        "",
+        *_leaks(),
+        "",
+        *_outside(outcomes),
+        "",
+        "### Nobody refused is in the data",
+        "",
+        *_bias(),
+    ]  # fmt: skip
+    return "\n".join(lines)
