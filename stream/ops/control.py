@@ -97,7 +97,10 @@ def publish(settings: Settings, command: Command, private: Ed25519PrivateKey) ->
     """Send the command; its offset once all replicas have it, BrokerError otherwise."""
     key, value, headers = encode_command(command, private)
     delivered: list[tuple[KafkaError | None, Message]] = []
-    client = producer(settings, **{"message.timeout.ms": int(ANSWER_SECONDS_MAX * 1000)})
+    # An idempotent producer first asks for an id, and waits half a second for it. A command that is
+    # written twice is the same command.
+    once = {"message.timeout.ms": int(ANSWER_SECONDS_MAX * 1000), "enable.idempotence": False}
+    client = producer(settings, **once)
     client.produce(
         CONTROL,
         value,

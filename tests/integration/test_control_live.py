@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -28,10 +30,10 @@ from stream.policy.load import load_policy
 
 pytestmark = pytest.mark.broker
 WINDOW_MS = 2_000
-RATE = 60.0
+RATE = 30.0
 """Applications a second: about half are farmers', the others merchants'."""
-PEOPLE_EACH = 2_400
-"""Enough for either test on a machine several times slower than it should be."""
+STOPPED, LIMITED, MEASURED = slice(0, 3_000), slice(3_000, 4_500), slice(4_500, 5_400)
+"""Whose applications each test sends: enough for a machine ten times slower than it should be."""
 PARTITIONS = 6
 APPROVALS_EACH = 1
 AMOUNT_EACH_FEN = 5_000_000
@@ -49,7 +51,7 @@ class Live(NamedTuple):
 def live(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Two workers under the shipped policy with a breaker window of two seconds."""
     folder = tmp_path_factory.mktemp("live")
-    run, people = cases(2 * PEOPLE_EACH)
+    run, people = cases(MEASURED.stop)
     plain = engine_settings(broker.bootstrap, folder / "engine", run, workers=2)
     policy = folder / "policy.toml"
     shipped = plain.policy_file.read_text(encoding="utf-8")
@@ -96,9 +98,9 @@ def _stop_and_resume(live: Live, scope: str, name: str) -> Stopped:
     named = [f"--{scope}", name]
     stop = give(live.settings, "stop", *named)
     _, listed = say(live.settings, "list")
-    _let_flow(live, 40)
+    _let_flow(live, 24)
     resume = give(live.settings, "resume", "--yes", *named)
-    _let_flow(live, 40)
+    _let_flow(live, 24)
     attribute = "segment" if scope == "model" else scope  # each segment has a model of its name
     return Stopped(attribute, name, stop, listed["in_force"][0], resume)
 
@@ -112,11 +114,12 @@ def test_a_stop_holds_from_its_last_decision_until_its_resume(live: Live) -> Non
     settings, bootstrap = live.settings, live.settings.bootstrap
     measured = "tenminute_control_last_affected_seconds_count"
     since = end_offsets(bootstrap)
-    with flowing(settings, live.people[:PEOPLE_EACH], RATE):
-        _let_flow(live, 60)
+    with flowing(settings, live.people[STOPPED], RATE):
+        _let_flow(live, 30)
         before = counter(get(settings, "/metrics")[1], measured)
         scopes = (("segment", "farmer"), ("model", "merchant"), ("channel", "mobile_bank"))
         stops = [_stop_and_resume(live, *scope) for scope in scopes]
+        _let_flow(live, 60)
         after = counter(get(settings, "/metrics")[1], measured)
     await_caught_up(settings, live.parts)
     found = answers(bootstrap, since)
@@ -160,14 +163,14 @@ def test_limits_trip_refer_and_recover_when_the_window_has_moved(live: Live) -> 
     count, yuan = APPROVALS_EACH * PARTITIONS, AMOUNT_EACH_FEN * PARTITIONS // 100
     farmers = ("limits", "--segment", "farmer")
     merchants = ("limits", "--segment", "merchant")
-    with flowing(settings, live.people[PEOPLE_EACH:], RATE):
+    with flowing(settings, live.people[LIMITED], RATE):
         _let_flow(live, 20)
         give(settings, *farmers, "--approvals-max", str(count))
         give(settings, *merchants, "--amount-max-yuan", str(yuan))
-        time.sleep(3 * WINDOW_MS / 1_000)
+        time.sleep(2.5 * WINDOW_MS / 1_000)
         give(settings, *farmers, "--default")
         ended = give(settings, *merchants, "--default")
-        _let_flow(live, 60)
+        _let_flow(live, 40)
     await_caught_up(settings, live.parts)
     found = answers(bootstrap, since)
     standings = [(answer, answer.audit.standing) for answer in found if answer.rule("breaker")]
@@ -182,6 +185,19 @@ def test_limits_trip_refer_and_recover_when_the_window_has_moved(live: Live) -> 
     later = [answer for answer in found if answer.at_ms > ended.acknowledged_ms]
     approved = {a.decision.segment.value for a in later if a.decision.outcome.value == "approve"}
     assert {"farmer", "merchant"} == approved
+
+
+def test_the_bench_measures_what_the_topic_shows(live: Live) -> None:
+    """No farmer is approved after the decision that `bench/control.py` takes from the workers."""
+    bench = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "control.py"))
+    with flowing(live.settings, live.people[MEASURED], RATE):
+        _let_flow(live, 40)
+        stops = bench["stop_and_resume"](live.settings, 2)
+    await_caught_up(live.settings, live.parts)
+    late = bench["last_approvals"](live.settings.bootstrap, stops)
+    assert len(stops) == len(late) == 2
+    for stop, approved in zip(stops, late, strict=True):
+        assert 0 <= approved <= stop.last_affected <= stop.acknowledged < stop.resumed
 
 
 def _check_tripped(limited: list[Answer]) -> None:
