@@ -25,6 +25,7 @@ from stream.errors import ModelError
 from stream.limits import MODEL_FILE_BYTES_MAX
 from stream.scoring.features import FEATURES, MISSING
 from stream.scoring.figures import Calibration, Fairness, Measured, OutOfTime, Share
+from stream.scoring.reference import Reference
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -121,6 +122,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     scaling: Scaling
     cut_off_suggestion_points: int
     score_quantiles: dict[str, int]
+    reference: Reference | None = None
+    """The training rows in bins, for the watch on drift; without one it has nothing to compare."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -145,6 +148,8 @@ def _problems(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.opset.get(ML_DOMAIN) != 3:
         yield "opset", f"{ML_DOMAIN} must be 3"
     yield from _feature_problems(manifest, family_ids)
+    if manifest.reference and tuple(manifest.reference.features) != manifest.feature_names:
+        yield "reference.features", "must be the features, in order"
     for i, family in enumerate(manifest.families):
         if family.id not in MODEL_REASONS:
             yield f"families[{i}].id", "is not a model reason code"
