@@ -9,14 +9,21 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from stream.domain.reasons import REASONS, ReasonCode
-from stream.lab.card import card
+from stream.lab.calibration import calibration
+from stream.lab.card import CARD_FILE, card
 from stream.lab.data import Loans, Source, load_source
 from stream.lab.export import IR_VERSION, OPSET, family_log_odds, to_onnx
+from stream.lab.fairness import fairness
 from stream.lab.fit import METRIC_DECIMALS, Fit, FloatVector, fit, measure, split_rows
 from stream.lab.golden import golden_jsonl
+from stream.lab.people import People, load_people
+from stream.lab.plots import RELIABILITY_FILE, reliability_svg
 from stream.lab.recipe import Recipe
+from stream.lab.reference import reference
+from stream.scoring.figures import OutOfTime
 from stream.scoring.manifest import (
     BASE_OUTPUT,
     GOLDEN_FILE,
@@ -26,7 +33,6 @@ from stream.scoring.manifest import (
     Manifest,
     ManifestFeature,
     Metrics,
-    OutOfTime,
     Scaling,
     TrainingData,
 )
@@ -42,8 +48,9 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """Points and family outputs of the training rows, and the cut-off they suggest."""
+    """The training rows with their points and family outputs, and the cut-off they suggest."""
 
+    rows: npt.NDArray[np.float32]
     points: FloatVector
     outputs: FloatVector
     cut_off: int
@@ -60,9 +67,11 @@ def _points(log_odds: FloatVector, scaling: Scaling) -> FloatVector:
 
 
 def _scores(recipe: Recipe, model: Fit, loans: Loans) -> _Scores:
-    outputs = np.asarray(family_log_odds(recipe, model, loans.matrix(recipe.names)))
+    rows = loans.matrix(recipe.names)
+    outputs = np.asarray(family_log_odds(recipe, model, rows))
     points = _points(outputs.sum(axis=1), recipe.scaling)
-    return _Scores(points, outputs, int(np.quantile(points, 1.0 - APPROVED_SHARE, method="higher")))
+    cut_off = int(np.quantile(points, 1.0 - APPROVED_SHARE, method="higher"))
+    return _Scores(rows, points, outputs, cut_off)
 
 
 def _out_of_time(recipe: Recipe, source: Source) -> OutOfTime | None:
@@ -75,19 +84,23 @@ def _out_of_time(recipe: Recipe, source: Source) -> OutOfTime | None:
     return OutOfTime(**msgspec.structs.asdict(figures), split=source.split)
 
 
-def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int) -> Metrics:
-    """Held out, out of time, without constraints, and what the cut-off would let pass."""
+def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int, watched: People) -> Metrics:
+    """Held out, out of time, without constraints, what the cut-off lets pass, and whom."""
     rows, bad = source.loans.matrix(recipe.names), source.loans.bad
     train, held_out = split_rows(recipe, source.loans)
     free = fit(recipe, rows[train], bad[train], constrained=False)
     log_odds = model.log_odds(rows[held_out])
     passes = _points(log_odds, recipe.scaling) >= cut_off
+    of_people = model.log_odds(watched.loans.matrix(recipe.names))
+    approved = (_points(of_people, recipe.scaling) >= cut_off).astype(np.int64)
     return Metrics(
         held_out=measure(log_odds, bad[held_out]),
         out_of_time=_out_of_time(recipe, source),
         unconstrained_auc=measure(free.log_odds(rows[held_out]), bad[held_out]).auc,
         approved_share=round(float(passes.mean()), METRIC_DECIMALS),
         approved_bad_rate=round(float(bad[held_out][passes].mean()), METRIC_DECIMALS),
+        calibration=calibration(log_odds, bad[held_out]),
+        fairness=fairness(watched, of_people, approved, recipe.accepted),
     )
 
 
@@ -125,6 +138,7 @@ def _manifest(
         score_quantiles={
             f"{q:g}": int(np.quantile(scores.points, q, method="lower")) for q in QUANTILES
         },
+        reference=reference(recipe.names, scores.rows, scores.points),
     )
 
 
@@ -142,12 +156,14 @@ def build_model(
     progress("score")
     scores = _scores(recipe, model, learned)
     progress("measure")
-    metrics = _metrics(recipe, model, source, scores.cut_off)
+    metrics = _metrics(recipe, model, source, scores.cut_off, load_people(recipe, data))
     progress("export")
     files = {MODEL_FILE: to_onnx(recipe, model), GOLDEN_FILE: golden_jsonl(recipe, model, rows)}
     manifest = _manifest(recipe, source, scores, metrics, files)
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    return manifest, files | {MANIFEST_FILE: encoded, "card.md": card(manifest).encode()}
+    pages = {CARD_FILE: card(manifest), RELIABILITY_FILE: reliability_svg(manifest)}
+    described = {name: page.encode() for name, page in pages.items()}
+    return manifest, files | {MANIFEST_FILE: encoded} | described
 
 
 def write_model(folder: Path, files: dict[str, bytes]) -> None:

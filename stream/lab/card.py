@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from stream.scoring.manifest import Manifest, Measured
+from stream.lab.fairness import GROUP_ROWS_MIN, GROUP_SHARE_MIN
+from stream.lab.gate import ERROR_MAX, IMPACT_RATIO_MIN, INTERCEPT, SLOPE
+from stream.lab.plots import RELIABILITY_FILE
+from stream.scoring.figures import Attribute, Calibration, Estimate, Fairness, Measured
+from stream.scoring.manifest import Manifest
+
+CARD_FILE = "card.md"
 
 
 def _figures(label: str, measured: Measured) -> str:
@@ -49,6 +55,135 @@ def _inputs(manifest: Manifest) -> list[str]:
     return lines
 
 
+def _interval(found: Estimate) -> str:
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _calibration(found: Calibration) -> list[str]:
+    """Expected against observed, the tests, and what the reader may take from them."""
+    lines = [
+        "| tenth by pd | rows | expected bad | went bad | 95 % interval |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {number} | {part.rows:,} | {part.expected:.1%} | {part.observed:.1%} "
+        f"| {part.low:.1%} to {part.high:.1%} |"
+        for number, part in enumerate(found.deciles, start=1)
+    ]
+    return [
+        f"![pd against outcome]({RELIABILITY_FILE})",
+        "",
+        *lines,
+        "",
+        f"Of the held-out rows {found.expected_bad:,.0f} were expected to go bad and "
+        f"{found.observed_bad:,} did. Expected calibration error {found.error:.2%}; the widest gap "
+        f"of a tenth is {found.worst:.1%}.",
+        f"Slope {_interval(found.slope)}, intercept in the large {_interval(found.intercept)}, "
+        f"with 95 % intervals: {_recalibration(found)}",
+        f"Spiegelhalter's z {found.spiegelhalter_z:.2f}, p {_p(found.spiegelhalter_p)}. "
+        f"Hosmer-Lemeshow {found.hosmer_lemeshow:.1f} on ten degrees of freedom, p "
+        f"{_p(found.hosmer_lemeshow_p)}{_verdict(found)}",
+        "Formulas and sources: `stream/lab/calibration.py`.",
+    ]
+
+
+def _p(value: float) -> str:
+    return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _recalibration(found: Calibration) -> str:
+    ideal = (
+        found.slope.low <= 1.0 <= found.slope.high
+        and found.intercept.low <= 0.0 <= found.intercept.high
+    )
+    return (
+        "1 and 0 lie inside, so shifting and stretching the score would not improve it here."
+        if ideal
+        else "the ideal 1 and 0 do not both lie inside."
+    )
+
+
+def _verdict(found: Calibration) -> str:
+    if found.hosmer_lemeshow_p >= 0.05:
+        return "."
+    return (
+        ": the pd is not right in every tenth. See the table for where; a cut-off set from the pd "
+        "of such a tenth misses by that much."
+    )
+
+
+def _groups(attribute: Attribute) -> list[str]:
+    lines = [
+        f"| {attribute.name} | rows | approved | of the repaid | expected bad | went bad |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {group.name}{'' if group.judged else ' *'} | {group.rows:,} | {group.approved:.1%} "
+        f"| {group.good_approved:.1%} | {group.expected:.1%} | {group.observed:.1%} |"
+        for group in attribute.groups
+    ]
+    return [*lines, "", *_ratio(attribute), ""]
+
+
+def _ratio(attribute: Attribute) -> list[str]:
+    ratio, good = attribute.impact_ratio, attribute.good_impact_ratio
+    if ratio is None or good is None:
+        return [f"By {attribute.name}: too few rows to judge."]
+    line = f"Impact ratio by {attribute.name} {ratio:.2f}, among the repaid {good:.2f}"
+    if ratio >= IMPACT_RATIO_MIN:
+        return [f"{line}: inside the line of {IMPACT_RATIO_MIN}."]
+    return [f"{line}: **below the line of {IMPACT_RATIO_MIN}**. Accepted: {attribute.accepted}."]
+
+
+def _fairness(found: Fairness) -> list[str]:
+    lines = [
+        f"At the suggested cut-off, on {found.measured_on}. Not in the data, so not measured: "
+        f"{', '.join(found.absent)}.",
+        "",
+    ]
+    for attribute in found.attributes:
+        lines += _groups(attribute)
+    return [
+        *lines,
+        f"\\* not judged: no name, fewer than {GROUP_ROWS_MIN} rows, or less than "
+        f"{GROUP_SHARE_MIN:.0%} of them.",
+        "The impact ratio is the lowest share of approvals over the highest (four-fifths rule, 29 "
+        "CFR 1607.4 D). Shares of groups: fairlearn.",
+    ]
+
+
+def _gate() -> list[str]:
+    return [
+        "A model is not written when, on held-out rows, an impact ratio is below "
+        f"{IMPACT_RATIO_MIN} and nobody accepted it with a reason; when the whole interval of the "
+        f"slope lies outside {SLOPE[0]:g} to {SLOPE[1]:g} or that of the intercept outside "
+        f"{INTERCEPT[0]:g} to {INTERCEPT[1]:g}; or when the expected calibration error is above "
+        f"{ERROR_MAX:.0%}.",
+    ]
+
+
+def _points(manifest: Manifest) -> list[str]:
+    scaling = manifest.scaling
+    return [
+        f"{scaling.base_points} points are good-to-bad odds of {scaling.base_odds:g} to 1; "
+        f"{scaling.pdo:g} more double the odds. The scale is in the manifest and in the model "
+        "file, and the engine refuses a model where the two differ.",
+        "Leaves and base are multiples of 2^-20, so every sum is exact in float32: no order, "
+        "batch or processor changes a score.",
+    ]
+
+
+def _use(manifest: Manifest) -> list[str]:
+    return [
+        f"For the segment `{manifest.segment.value}`: to approve small loans of listed, known "
+        "customers by machine or hand them to a person; never to decline. Not for pricing, "
+        "collection, provisions or capital.",
+        "Model risk management: the recipe and this card are the developer's; validation by "
+        "somebody else, the decision to use it and the watch in use are the bank's, and nothing "
+        "here stands in for them.",
+    ]
+
+
 def _offer_limit(manifest: Manifest) -> list[str]:
     """What the standing offer is made of in the small-business loans."""
     if "amount_to_limit" not in manifest.feature_names:
@@ -72,23 +207,39 @@ def card(manifest: Manifest) -> str:
         "",
         f"Trained on {data.rows:,} rows of {data.name}; licence: {data.licence}.",
         "",
+        "## Use",
+        *_use(manifest),
+        "",
         "## Figures",
         *_measures(manifest),
+        "",
+        "## Calibration",
+        *_calibration(manifest.metrics.calibration),
+        "",
+        "## Groups of people",
+        *_fairness(manifest.metrics.fairness),
+        "",
+        "## Gate",
+        *_gate(),
+        "",
+        "## Points",
+        *_points(manifest),
         "",
         "## Inputs",
         *_inputs(manifest),
         "",
         "## Limits",
-        "- Granted loans only: nobody who was refused is in the data, and nothing is inferred "
-        "about them.",
+        "- Rejected-applicant bias: the data holds granted loans only. Nobody who was refused is "
+        "in it and nothing is inferred about them, so every figure above flatters on applicants "
+        "whom that lender would have refused.",
         f"- The data's bad rate is {manifest.metrics.held_out.bad_rate:.1%}; a bank's list with "
-        "0.5 % is another population. The pd is not calibrated to it: recalibrate and set the "
+        "0.5 % is another population. The pd holds for the first: recalibrate and set the "
         "cut-off on your own outcomes.",
         "- Loans of another country and other years: method and ranking carry over, levels do not.",
         "- Amounts are in hundredths of the source's currency unit, not converted to yuan.",
         *_offer_limit(manifest),
-        "- No sex, age, marital status or citizenship is an input; whether groups are treated "
-        "alike has not been tested.",
+        "- No sex, age, marital status, citizenship or place is an input, nor anything made from "
+        "the applicant's id.",
         "",
     ]
     return "\n".join(lines)

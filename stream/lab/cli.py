@@ -41,6 +41,7 @@ def train(
     recipes = _chosen(model, all_models=all_models)
     try:
         from stream.lab.build import STEPS, build_model, write_model
+        from stream.lab.gate import check_gate
     except ImportError as error:
         raise ConfigError(
             f"training needs the package {error.name}", fix="pip install 'ten-minute-loan[train]'"
@@ -54,6 +55,7 @@ def train(
                 bar.update(task, advance=1, description=f"{model_id}: {name}")
 
             manifest, files = build_model(recipe, data, step)
+            check_gate(manifest)
             folder = out / recipe.model_id / recipe.version
             write_model(folder, files)
             held_out = manifest.metrics.held_out

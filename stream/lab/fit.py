@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 from stream.lab.data import Loans
 from stream.lab.recipe import Recipe
 from stream.scoring.features import MISSING
-from stream.scoring.manifest import Measured
+from stream.scoring.figures import Measured
 
 METRIC_DECIMALS = 4
 LEAF_STEP = 2.0**-20

@@ -40,6 +40,9 @@ class Recipe:
     hidden: dict[str, float] = field(default_factory=dict)
     """Share of training rows in which a feature is hidden, so that the model learns its absence."""
 
+    accepted: dict[str, str] = field(default_factory=dict)
+    """Attributes whose impact ratio may be below the gate's line, each with the reason."""
+
     @property
     def names(self) -> tuple[str, ...]:
         """Inputs in column order."""
@@ -118,6 +121,11 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=0.08,
         min_leaf_rows=60,
         l2=30.0,
+        accepted={
+            "region": "no place is an input, and the line is not met on this old sample: merchants "
+            "of the Northeast are approved least although they repaid best. Shown, not "
+            "explained away: measure it on your own applicants before use"
+        },
     ),
     "consumer": Recipe(
         model_id="consumer",

@@ -114,13 +114,14 @@ def _app() -> typer.Typer:
 
 
 def test_train_writes_a_model_folder(tmp_path: Path) -> None:
-    """The command writes the four files and reports the figures as JSON."""
+    """The command writes the files and reports the figures as JSON."""
     done = CliRunner().invoke(_app(), ["consumer", "--out", str(tmp_path), "--json"])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert 0.55 < report["metrics"]["held_out"]["auc"] < 0.75
     written = {path.name for path in Path(report["folder"]).iterdir()}
-    assert {"model.onnx", "manifest.json", "golden.jsonl", "card.md"} == written
+    files = {"model.onnx", "manifest.json", "golden.jsonl", "card.md", "calibration.svg"}
+    assert files == written
 
 
 def test_absent_data_is_said_clearly(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "9f3f8e2270f391c731bb49f15c4f38348d10c19bd42f50c8d5c2f344a4be5fcfaa215d101675787127d5e6e7df733ddd4e443f475fb6f20f87aabc1816ebb802"
+      "signature": "2524853fce983bd904e93a0773dd0666d3c3d2c7349491c13538edb75d31628155af55225e5a1a5e2dd0b79d29fc07bf7ff818b6a834de1b27caaad8d4531a09"
     }
   ]
 }

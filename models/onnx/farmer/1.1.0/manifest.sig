@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "e89206162e48bcb26c0d3977d04b65da04d6b45c311db583355bede9ed9567b8084165b3c81705cac65c1cccc0c6165370885738292ef67df0c6b922d3c6c10b"
+      "signature": "c0987cbd76f0e25b4a0ece9d26b47c8ec768a9ebe2267b9071b543caff6728e4c57648aa26dc6a8820a35c499ae7a22da4ba0d32c6a6ce3295e1c420ebfdb507"
     }
   ]
 }

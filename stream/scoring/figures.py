@@ -1,0 +1,97 @@
+"""Figures of a model that its manifest records: ranking, calibration, groups of people.
+
+They are measured by `stream/lab` on rows that the model has not learned from
+and read by the card, the inventory and whoever signs the model.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Rows = Annotated[int, Meta(ge=1)]
+
+
+class Measured(Struct, frozen=True, forbid_unknown_fields=True):
+    """How well the model ranks rows it has not learned from."""
+
+    auc: Share
+    ks: Share
+    gini: Annotated[float, Meta(ge=-1, le=1)]
+    brier: Share
+    rows: Rows
+    bad_rate: Share
+
+
+class OutOfTime(Measured, frozen=True, forbid_unknown_fields=True):
+    """The same recipe trained before a date and measured after it."""
+
+    split: str
+
+
+class Bin(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tenth of the rows by rising pd: mean pd, share that went bad, its 95 % interval."""
+
+    rows: Rows
+    expected: Share
+    observed: Share
+    low: Share
+    high: Share
+
+
+class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the pd is the share that goes bad; `stream/lab/calibration.py` has the formulas."""
+
+    deciles: tuple[Bin, ...]
+    expected_bad: Annotated[float, Meta(ge=0)]
+    observed_bad: Annotated[int, Meta(ge=0)]
+    slope: Estimate
+    intercept: Estimate
+    error: Share
+    worst: Share
+    spiegelhalter_z: float
+    spiegelhalter_p: Share
+    hosmer_lemeshow: Annotated[float, Meta(ge=0)]
+    hosmer_lemeshow_p: Share
+
+
+class Group(Struct, frozen=True, forbid_unknown_fields=True):
+    """People of one kind: `approved` and `good_approved` are shares of all and of the repaid."""
+
+    name: str
+    rows: Rows
+    approved: Share
+    good_approved: Share
+    expected: Share
+    observed: Share
+    judged: bool
+    """False where the group is too small for its share to count."""
+
+
+class Attribute(Struct, frozen=True, forbid_unknown_fields=True):
+    """What people are told apart by; ratios are null where fewer than two groups are judged."""
+
+    name: str
+    groups: tuple[Group, ...]
+    impact_ratio: Share | None
+    good_impact_ratio: Share | None
+    accepted: str | None
+    """Why a ratio below the gate's line was accepted; null where nobody did."""
+
+
+class Fairness(Struct, frozen=True, forbid_unknown_fields=True):
+    """How groups fare at the suggested cut-off; `absent` is what the data does not record."""
+
+    measured_on: str
+    attributes: tuple[Attribute, ...]
+    absent: tuple[str, ...]

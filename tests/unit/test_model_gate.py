@@ -1,0 +1,161 @@
+"""Calibration, groups of people, and the gate that keeps a model from being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stream.errors import ModelError
+from stream.lab import gate
+from stream.lab.calibration import BINS, calibration
+from stream.lab.cli import train
+from stream.lab.data import Loans
+from stream.lab.fairness import fairness
+from stream.lab.gate import breaches, check_gate
+from stream.lab.people import UNKNOWN, People
+from stream.scoring.figures import Calibration, Estimate, Fairness
+from stream.scoring.manifest import load_manifest
+
+MODELS = Path(__file__).parents[2] / "models" / "onnx"
+FOLDERS = sorted(path.parent for path in MODELS.glob("*/*/manifest.json"))
+ROWS = 20_000
+RNG = np.random.default_rng(3)
+TRUE_LOG_ODDS = RNG.normal(-2.5, 1.0, ROWS)
+BAD = (RNG.random(ROWS) < 1.0 / (1.0 + np.exp(-TRUE_LOG_ODDS))).astype(np.int64)
+SOUND = calibration(TRUE_LOG_ODDS, BAD)
+NOBODY = Fairness("nothing", (), ())
+
+
+def _holds(found: Estimate, value: float) -> bool:
+    return found.low <= value <= found.high
+
+
+def test_a_score_that_is_right_looks_right() -> None:
+    """The ideal slope and intercept lie inside, and no test rejects the truth."""
+    assert _holds(SOUND.slope, 1.0)
+    assert _holds(SOUND.intercept, 0.0)
+    assert SOUND.error < 0.01
+    assert min(SOUND.hosmer_lemeshow_p, SOUND.spiegelhalter_p) > 0.01
+    assert (ROWS, BAD.sum()) == (sum(b.rows for b in SOUND.deciles), SOUND.observed_bad)
+    assert len(SOUND.deciles) == BINS
+
+
+def test_a_pd_that_is_too_low_shows_in_the_intercept() -> None:
+    """Half a log-odds off everywhere: the intercept says so and the slope stays at 1."""
+    found = calibration(TRUE_LOG_ODDS - 0.5, BAD)
+    assert _holds(found.intercept, 0.5)
+    assert not _holds(found.intercept, 0.0)
+    assert _holds(found.slope, 1.0)
+    assert max(found.hosmer_lemeshow_p, found.spiegelhalter_p) < 0.0001
+
+
+def test_a_pd_that_is_too_extreme_shows_in_the_slope() -> None:
+    """Log-odds stretched twofold about zero: the slope is a half."""
+    assert _holds(calibration(2.0 * TRUE_LOG_ODDS, BAD).slope, 0.5)
+
+
+def test_the_expected_calibration_error_is_the_mean_gap() -> None:
+    """Every pd 0.2; two tenths of which a quarter goes bad, eight without any: 0.05 and 0.2."""
+    bad = np.zeros(1_000, dtype=np.int64)
+    bad[400:600:4] = 1
+    found = calibration(np.full(1_000, np.log(0.25)) + np.linspace(-0.01, 0.01, 1_000), bad)
+    assert pytest.approx(found.error, abs=2e-3) == 0.17
+    assert pytest.approx(found.worst, abs=2e-3) == 0.2
+
+
+def _people(names: list[str], bad: np.ndarray) -> People:
+    return People(Loans({}, bad), {"region": np.array(names)}, "made-up rows")
+
+
+def test_the_impact_ratio_compares_the_judged_groups_only() -> None:
+    """Six of ten against nine of ten is two thirds; a handful and the nameless do not count."""
+    names = ["north"] * 1_000 + ["south"] * 1_000 + ["isle"] * 20 + [UNKNOWN] * 500
+    approved = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0] * 100 + [1] * 900 + [0] * 620)
+    bad = np.zeros(len(names), dtype=np.int64)
+    bad[:100] = 1
+    found = fairness(_people(names, bad), np.full(len(bad), -2.0), approved, {})
+    (region,) = found.attributes
+    assert {group.name: group.judged for group in region.groups} == {
+        "isle": False,
+        "north": True,
+        UNKNOWN: False,
+        "south": True,
+    }
+    assert region.impact_ratio == 0.6667
+    assert pytest.approx(region.good_impact_ratio, abs=1e-3) == 0.6667
+    assert region.groups[1].observed == 0.1
+
+
+def test_one_group_alone_has_no_ratio() -> None:
+    """Nothing to compare is null, not one."""
+    found = fairness(
+        _people(["north"] * 300, np.zeros(300, dtype=np.int64)),
+        np.full(300, -2.0),
+        np.ones(300, dtype=np.int64),
+        {},
+    )
+    assert found.attributes[0].impact_ratio is None
+
+
+CROSSED: list[tuple[str, Calibration]] = [
+    ("slope 0.50", msgspec.structs.replace(SOUND, slope=Estimate(0.5, 0.4, 0.6))),
+    ("intercept 0.40", msgspec.structs.replace(SOUND, intercept=Estimate(0.4, 0.3, 0.5))),
+    ("error 0.040", msgspec.structs.replace(SOUND, error=0.04)),
+]
+
+
+@pytest.mark.parametrize(("said", "found"), CROSSED, ids=[case[0] for case in CROSSED])
+def test_a_model_off_its_calibration_is_named(said: str, found: Calibration) -> None:
+    """Each line of the gate is crossed by itself, and the message carries the figure."""
+    (breach,) = breaches(found, NOBODY)
+    assert said in breach
+
+
+def test_few_rows_cross_no_line() -> None:
+    """A wide interval that still reaches the line proves nothing."""
+    wide = msgspec.structs.replace(SOUND, slope=Estimate(0.5, 0.2, 0.81))
+    assert list(breaches(wide, NOBODY)) == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
+def test_the_committed_models_pass_the_gate(folder: Path) -> None:
+    """Each was measured, and the ideal slope and intercept lie inside its intervals."""
+    manifest = load_manifest(folder)
+    check_gate(manifest)
+    found = manifest.metrics.calibration
+    assert _holds(found.slope, 1.0)
+    assert _holds(found.intercept, 0.0)
+    assert manifest.metrics.held_out.rows == sum(part.rows for part in found.deciles)
+
+
+def test_an_accepted_ratio_is_recorded_with_its_reason() -> None:
+    """Without its reason the merchant model would not pass; the card shows both."""
+    folder = next((MODELS / "merchant").iterdir())
+    metrics = load_manifest(folder).metrics
+    region = metrics.fairness.attributes[0]
+    bare = msgspec.structs.replace(region, accepted=None)
+    unaccepted = msgspec.structs.replace(metrics.fairness, attributes=(bare,))
+    assert list(breaches(metrics.calibration, unaccepted)) == [
+        "impact ratio by region 0.70, at least 0.8"
+    ]
+    assert f"below the line of 0.8**. Accepted: {region.accepted}" in (
+        folder / "card.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_train_writes_no_model_that_fails_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the line above the consumer model's ratio, train stops and leaves no folder."""
+    monkeypatch.setattr(gate, "IMPACT_RATIO_MIN", 0.95)
+    app = typer.Typer()
+    app.command()(train)
+    done = CliRunner().invoke(app, ["consumer", "--out", str(tmp_path / "models")])
+    assert isinstance(done.exception, ModelError)
+    assert "impact ratio by region 0.84, at least 0.95" in done.exception.message
+    assert not (tmp_path / "models").exists()
