@@ -133,30 +133,30 @@ def _play(
     settings = engine.settings
     monitor = Monitor(settings.bootstrap)
     try:
-        at = _crash(engine, workload, case)
+        publisher = Publisher(settings.bootstrap, marked(workload, case.number), None)
+        at = _crash(engine, publisher)
         if at is None:
             faults.failures.append(f"{case.name}: did not crash")
         else:
             faults.count(at)
-        drain(settings, monitor, faults, DRAIN_SECONDS)
+        drain(settings, monitor, faults, publisher.acknowledged, DRAIN_SECONDS)
         recoveries += monitor.recoveries([at]) if at else []
     finally:
         monitor.close()
     seen = read_all(settings.bootstrap, settings.group_id, monitor.since)
     verdict = judge(
         seen,
-        acknowledged=sum(each.origin is None for each in seen.given),
+        acknowledged=publisher.acknowledged,
         home_of=home_of,
         limits_fen=workload.limits_fen,
     )
     _add(total, verdict, case.name)
 
 
-def _crash(engine: Engine, workload: Workload, case: Case) -> float | None:
+def _crash(engine: Engine, publisher: Publisher) -> float | None:
     """Publish what the victim dies of; when it died, or None when it did not."""
     victim = engine.pid(VICTIM)
     engine.expect(victim)
-    publisher = Publisher(engine.settings.bootstrap, marked(workload, case.number), None)
     publisher.start()
     publisher.finish(60)
     deadline = time.monotonic() + CRASH_SECONDS

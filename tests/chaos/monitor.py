@@ -19,6 +19,7 @@ class Monitor:
         """Look from `since` on, or from now."""
         self.since = since or ends(bootstrap)
         self.arrivals: dict[int, list[float]] = {p: [] for p in self.since[DECISIONS]}
+        self.applications = 0
         self.last: dict[int, int] = dict.fromkeys(self.since[APPLICATIONS], -1)
         self._heard_at = time.monotonic()
         self._client = looker(bootstrap, **{"isolation.level": "read_committed"})
@@ -42,6 +43,16 @@ class Monitor:
     def decisions(self) -> int:
         """Committed decisions seen so far."""
         return sum(map(len, self.arrivals.values()))
+
+    def rate(self) -> str:
+        """How fast decisions came, from the first to the last."""
+        if not self.decisions:
+            return "nothing decided"
+        seconds = max(t[-1] for t in self.arrivals.values() if t) - min(
+            t[0] for t in self.arrivals.values() if t
+        )
+        rate = self.decisions / max(seconds, 1e-3)
+        return f"{self.decisions:,} decided in {seconds:.0f} s: {rate:,.0f} a second"
 
     def close(self) -> None:
         """Stop looking."""
@@ -75,4 +86,5 @@ class Monitor:
                 if message.topic() == DECISIONS:
                     self.arrivals[partition].append(now)
                 else:
+                    self.applications += 1
                     self.last[partition] = message.offset()
