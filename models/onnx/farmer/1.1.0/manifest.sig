@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "c0987cbd76f0e25b4a0ece9d26b47c8ec768a9ebe2267b9071b543caff6728e4c57648aa26dc6a8820a35c499ae7a22da4ba0d32c6a6ce3295e1c420ebfdb507"
+      "signature": "a6c5471d730778b0733d0d674bcd09621168ac402ee49dc4c7d19804ce7f72c0249108662360a4502aea200805a08e1c94d8536b300eca33484500b4163d2e0d"
     }
   ]
 }

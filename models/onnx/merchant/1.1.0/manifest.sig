@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "bcc2263fe7eed6d7826eb70276d952276bf185996bfef679c162560bfabdfbad9fd4cc46c3162bcae77904d548ef196a161ffd9a6f1b0ee873917ff081984409"
+      "signature": "c03085abc4a51b66ece782889861366bac975fe5520c00f8e4b9e8764abdb3337207a5bfece43b8dc30b1a4496d555143a25f8c25624157106db93b00751cf0c"
     }
   ]
 }
