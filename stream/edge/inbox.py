@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from confluent_kafka import (
     Consumer,
@@ -41,7 +42,8 @@ class KafkaInbox:
         )
         # Questions go by a client of their own: the member's does not answer while it is being
         # given or deprived of partitions.
-        self._asker: Consumer = consumer(settings, settings.group_id)
+        self._new_asker = partial(consumer, settings, settings.group_id)
+        self._asker: Consumer = self._new_asker()
         self._read: set[Place] = set()
         self._fatal: KafkaError | None = None
 
@@ -108,6 +110,7 @@ class KafkaInbox:
         try:
             return committed_of(self._asker, places, CALL_SECONDS)
         except KafkaException as error:
+            self._ask_anew()
             raise _unanswered("committed offsets", error) from None
 
     def bounds(self, place: Place) -> tuple[int, int]:
@@ -115,7 +118,16 @@ class KafkaInbox:
         try:
             return bounds_of(self._asker, place, CALL_SECONDS)
         except KafkaException as error:
+            self._ask_anew()
             raise _unanswered(f"offsets of {place.topic}", error) from None
+
+    def _ask_anew(self) -> None:
+        """Take a new client: one that once heard of a topic without its partitions believes it.
+
+        It answers `_UNKNOWN_PARTITION` from memory for minutes after all brokers are back.
+        """
+        self._asker.close()
+        self._asker = self._new_asker()
 
     def read_from(self, positions: Positions) -> None:
         """Assign exactly these places; what was fetched before is dropped."""
