@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from stream.compose import Scored
 from stream.domain.application import Application
-from stream.domain.decision import Audit, Decision, RuleHit
+from stream.domain.decision import Audit, Decision, RuleHit, ShadowScore
+from stream.domain.lineup import Alias
 from stream.domain.topics import APPLICATIONS
 from stream.errors import PoisonError
 from stream.policy.rules import Case, Verdict
@@ -16,7 +17,10 @@ from stream.ports import Output, Record
 class Row:
     """One application on its way through the batch."""
 
-    __slots__ = ("app", "case", "features", "record", "scored", "sha256", "trail", "verdict")
+    __slots__ = (
+        "app", "arm", "case", "features", "record", "scored", "sha256", "trail", "verdict",
+        "watched",
+    )  # fmt: skip
 
     def __init__(self, record: Record, app: Application) -> None:
         self.record = record
@@ -25,7 +29,9 @@ class Row:
         self.case: Case | None = None
         self.trail: list[RuleHit] = []
         self.features: list[float] = []
+        self.arm = Alias.CHAMPION
         self.scored: Scored | None = None
+        self.watched: list[ShadowScore] = []
         self.verdict: Verdict | None = None
 
 

@@ -11,6 +11,7 @@ from stream.domain.decision import (
     Audit,
     Contribution,
     Decision,
+    ModelInForce,
     ModelUsed,
     Outcome,
     PolicyUsed,
@@ -18,9 +19,11 @@ from stream.domain.decision import (
     Referral,
     ReviewGiven,
     RuleHit,
+    ShadowScore,
     Standing,
 )
 from stream.domain.instant import from_ms, to_ms
+from stream.domain.lineup import Alias
 from stream.domain.reasons import REASONS, ReasonCode
 from stream.limits import DECIDE_WITHIN_MS
 from stream.policy.model import Policy
@@ -43,14 +46,21 @@ class Scored(NamedTuple):
     log_odds: float
     contributions: tuple[Contribution, ...]
     manifest: Manifest
+    arm: Alias = Alias.CHAMPION
 
     @classmethod
-    def of(cls, outputs: Sequence[float], log_odds: float, manifest: Manifest) -> Scored:
+    def of(
+        cls,
+        outputs: Sequence[float],
+        log_odds: float,
+        manifest: Manifest,
+        arm: Alias = Alias.CHAMPION,
+    ) -> Scored:
         """Points, pd and ranked families of one row of model outputs."""
         given = contributions(outputs, manifest)
         families = [(each.family, each.centred) for each in adverse_families(given)]
         score = Score(to_points(log_odds, manifest.scaling), to_pd(log_odds), families)
-        return cls(score, log_odds, given, manifest)
+        return cls(score, log_odds, given, manifest, arm)
 
 
 class Given(Protocol):
@@ -58,7 +68,9 @@ class Given(Protocol):
 
     trail: list[RuleHit]
     features: list[float]
+    arm: Alias
     scored: Scored | None
+    watched: list[ShadowScore]
 
 
 class Moment(NamedTuple):
@@ -68,6 +80,7 @@ class Moment(NamedTuple):
     window: BreakerWindow
     control_version: int
     partitions: int
+    models: tuple[ModelInForce, ...] = ()
 
 
 def compose_decision(
@@ -75,7 +88,6 @@ def compose_decision(
 ) -> Decision:
     """The decision record of one verdict on an application."""
     app, entry = case.app, case.entry
-    manifest = scored.manifest if scored else None
     approved = verdict.outcome is Outcome.APPROVE
     return Decision(
         decision_id=decision_id(app.applicant_token, app.application_id),
@@ -98,9 +110,7 @@ def compose_decision(
         score_points=scored.score.points if scored else None,
         pd=scored.score.pd if scored else None,
         band=verdict.band,
-        model=ModelUsed(manifest.model_id, manifest.version, manifest.onnx_sha256)
-        if manifest
-        else None,
+        model=_model_used(scored),
         policy=PolicyUsed(policy.policy_id, policy.sha256),
         list_version=entry.list_version if entry else None,
         exposure_before_fen=case.exposure_fen,
@@ -186,10 +196,13 @@ def compose_audit(decision: Decision, case: Case, given: Given, moment: Moment) 
             revoked_at_ms=case.revoked_at_ms,
             stopped_by=case.stopped_by,
             control_version=moment.control_version,
+            arm=given.arm,
+            models=moment.models,
         ),
         source_partition=moment.record.partition,
         source_offset=moment.record.offset,
         engine_version=__version__,
+        shadows=tuple(given.watched),
     )
 
 
@@ -219,6 +232,13 @@ def compose_review_audit(
         source_offset=moment.record.offset,
         engine_version=__version__,
     )
+
+
+def _model_used(scored: Scored | None) -> ModelUsed | None:
+    if scored is None:
+        return None
+    manifest = scored.manifest
+    return ModelUsed(manifest.model_id, manifest.version, manifest.onnx_sha256, scored.arm)
 
 
 def _reason(rank: int, code: ReasonCode) -> ReasonGiven:

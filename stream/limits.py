@@ -76,6 +76,9 @@ REASONS_MAX = 4
 DECIDE_WITHIN_MS = 600_000
 """The ten minutes: default deadline after `submitted_at`."""
 
+COUNTERSIGN_MS_MAX = 86_400_000
+"""How long a command of two may wait for its second signature: a working day and the night."""
+
 MODEL_FILE_BYTES_MAX = 4 * 1024 * 1024
 """Largest file of a model; the largest shipped has 111 kB, and looking into 4 MB takes seconds."""
 

@@ -10,10 +10,7 @@ events reach the ledger before the applications, reviewers' answers after them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import NamedTuple
-
-import numpy as np
+from typing import NamedTuple, Protocol
 
 from stream.batch import Batch, Row
 from stream.codec.application_v1 import check_envelope, content_sha256, decode_application
@@ -21,7 +18,6 @@ from stream.codec.event_v1 import decode_event, decode_review
 from stream.codec.seal import Sealer
 from stream.compose import (
     Moment,
-    Scored,
     compose_audit,
     compose_decision,
     compose_review_audit,
@@ -35,15 +31,14 @@ from stream.domain.reasons import ReasonCode
 from stream.domain.review import ReferralOutcome
 from stream.domain.topics import APPLICATIONS, EVENTS
 from stream.encode import encode_batch
-from stream.errors import ModelError, PoisonError
+from stream.errors import PoisonError
 from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS, LEDGER_WINDOW_MS
+from stream.lineup import Lineup, lineups_of
 from stream.policy.model import Policy
 from stream.policy.rules import BreakerWindow, Case, after_score, before_score, partition_shares
 from stream.policy.second_stage import ReviewCase, second_stage
 from stream.policy.verdict import refer
-from stream.ports import FloatMatrix, Record, Scorer, Scorers, Views
-from stream.scoring.features import build_row, missing_required
-from stream.scoring.scorecard import log_odds_of_bad
+from stream.ports import Record, Scorer, Views
 from stream.strays import forward_strays
 
 NO_WINDOW = BreakerWindow(0, 0, 0, 0)
@@ -63,16 +58,33 @@ def _unmarked(_stage: str) -> None:
     """Nobody listens."""
 
 
+class Decides(Protocol):
+    """Whatever turns a batch of records into what leaves."""
+
+    def run(
+        self,
+        records: Sequence[Record],
+        drafts: Mapping[int, Draft],
+        under: Circumstances,
+        mark: Callable[[str], None],
+    ) -> Batch:
+        """Decide every record once; `mark` hears the end of each stage. Never raises on input."""
+        ...
+
+
 class Pipeline:
     """Decides batches with one policy and one set of models."""
 
-    def __init__(self, scorers: Scorers, policy: Policy, sealer: Sealer | None = None) -> None:
+    def __init__(
+        self,
+        scorers: Mapping[str, Scorer | Lineup],
+        policy: Policy,
+        sealer: Sealer | None = None,
+    ) -> None:
         """Pair each segment of the policy with its model; KeyError names a missing model."""
         self._policy, self._sealer = policy, sealer
-        self._scorers = {s: scorers[p.model] for s, p in policy.segments.items()}
-        manifests = {s: scorer.manifest for s, scorer in self._scorers.items()}
-        self._names = {s: m.feature_names for s, m in manifests.items()}
-        self._required = {s: m.required for s, m in manifests.items()}
+        by_model = lineups_of(scorers)
+        self._lineups = {s: by_model[p.model] for s, p in policy.segments.items()}
 
     def run(
         self,
@@ -170,6 +182,7 @@ class Pipeline:
             due_ms = to_ms(app.decide_by) if app.decide_by else submitted_ms + DECIDE_WITHIN_MS
             _note_age(batch, submitted_ms, due_ms - now_ms)
             model_id = self._policy.segments[app.segment].model
+            row.arm = self._lineups[app.segment].decider(token).alias
             row.case = Case(
                 app=app,
                 entry=views.whitelist(token),
@@ -189,27 +202,20 @@ class Pipeline:
                 self._build_features(row, row.case)
 
     def _build_features(self, row: Row, case: Case) -> None:
-        segment = row.app.segment
         if case.entry is None:
             return
-        row.features = build_row(self._names[segment], row.app, case.entry, case.bureau)
-        lacking = missing_required(row.features, self._required[segment])
+        seat = self._lineups[row.app.segment].decider(row.app.applicant_token)
+        row.features, lacking = seat.features(case)
         if lacking is not None:
-            feature = self._names[segment][lacking]
-            row.trail.append(RuleHit("features", "refer", {"missing": feature}))
+            row.trail.append(RuleHit("features", "refer", {"missing": lacking}))
             row.verdict = refer(self._policy, (ReasonCode.DATA_INCOMPLETE,))
 
     def _score(self, rows: list[Row]) -> None:
         """One model run per segment; a row the model cannot score stays without one."""
-        for segment, scorer in self._scorers.items():
+        for segment, lineup in self._lineups.items():
             waiting = [row for row in rows if row.verdict is None and row.app.segment is segment]
-            if not waiting:
-                continue
-            matrix = np.array([row.features for row in waiting], dtype=np.float32)
-            outputs, kept = _outputs(scorer, matrix)
-            log_odds = log_odds_of_bad(outputs).tolist()
-            for index, each, total in zip(kept, outputs.tolist(), log_odds, strict=True):
-                waiting[index].scored = Scored.of(each, total, scorer.manifest)
+            if waiting:
+                lineup.score(waiting)
 
     def _decide(
         self, rows: list[Row], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
@@ -228,7 +234,8 @@ class Pipeline:
                 score = row.scored.score if row.scored else None
                 row.verdict = after_score(case, score, self._policy, row.trail, window)
             decision = compose_decision(case, row.verdict, row.scored, self._policy, row.sha256)
-            moment = Moment(row.record, window, under.switches.version, under.partitions)
+            models = self._lineups[app.segment].in_force
+            moment = Moment(row.record, window, under.switches.version, under.partitions, models)
             draft.take(decision)
             batch.decisions.append(decision)
             batch.audits.append((row.record, compose_audit(decision, case, row, moment)))
@@ -284,16 +291,3 @@ def _note_age(batch: Batch, submitted_ms: int, left_ms: int) -> None:
         batch.oldest_submitted_ms = submitted_ms
     if batch.least_left_ms is None or left_ms < batch.least_left_ms:
         batch.least_left_ms = left_ms
-
-
-def _outputs(scorer: Scorer, matrix: FloatMatrix) -> tuple[FloatMatrix, list[int]]:
-    """Model outputs and the rows they belong to; row by row when the batch is refused."""
-    try:
-        return scorer.score(matrix), list(range(len(matrix)))
-    except ModelError:
-        kept, found = [], [np.empty((0, len(scorer.manifest.outputs)), dtype=np.float32)]
-        for index in range(len(matrix)):
-            with suppress(ModelError):  # a row without a score is referred as such
-                found.append(scorer.score(matrix[index : index + 1]))
-                kept.append(index)
-        return np.concatenate(found), kept

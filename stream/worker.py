@@ -34,7 +34,7 @@ from stream.limits import (
     RETRY_SECONDS,
     SNAPSHOT_DECISIONS,
 )
-from stream.pipeline import Circumstances, Pipeline
+from stream.pipeline import Circumstances, Decides
 from stream.ports import (
     Identity,
     Outlet,
@@ -61,7 +61,7 @@ class Worker:
     def __init__(
         self,
         world: World,
-        pipeline: Pipeline,
+        pipeline: Decides,
         *,
         partitions: int,
         batch_records: int,

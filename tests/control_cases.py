@@ -16,7 +16,8 @@ from stream.domain.topics import CONTROL
 from stream.ports import Record
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
-TRUSTED: Trusted = {key_id(KEY.public_key()): KEY.public_key()}
+SECOND_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x04")
+TRUSTED: Trusted = {key_id(key.public_key()): key.public_key() for key in (KEY, SECOND_KEY)}
 STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
 """A key nobody trusts."""
 ISSUED_AT = "2026-11-24T08:00:00Z"
@@ -38,10 +39,15 @@ def command(**changes: Any) -> Command:
 
 
 def record(
-    given: Command, private: Ed25519PrivateKey = KEY, *, offset: int = 0, late_ms: int = 0
+    given: Command,
+    private: Ed25519PrivateKey = KEY,
+    second: Ed25519PrivateKey | None = None,
+    *,
+    offset: int = 0,
+    late_ms: int = 0,
 ) -> Record:
     """The signed record of a command, appended `late_ms` after it was issued."""
-    key, value, headers = encode_command(given, private)
+    key, value, headers = encode_command(given, private, second)
     at_ms = to_ms(given.issued_at) + late_ms
     return Record(CONTROL, 0, offset, key, value, headers, at_ms)
 
@@ -64,6 +70,12 @@ def commands(draw: st.DrawFn) -> Command:
         limit = draw(st.none() | st.integers(0, 100))
         name = draw(st.sampled_from(SEGMENTS))
         return command(action="limits", scope="segment", name=name, approvals_max=limit, **at)
+    if draw(st.booleans()):
+        model = {"alias": draw(st.sampled_from(("challenger", "shadow")))}
+        if draw(st.booleans()):
+            model = {"alias": "champion", "version": "1.1.0", "manifest_sha256": "a" * 64}
+        name = draw(st.sampled_from(MODELS))
+        return command(action="model", scope="model", name=name, model=model, **at)
     scope, name = draw(SCOPED)
     action = draw(st.sampled_from(("stop", "resume")))
     return command(action=action, scope=scope, name=name, **at)

@@ -118,7 +118,9 @@ def small_folder(folder: Path, version: str = "1.0.0") -> Path:
     golden_sha256 = hashlib.sha256((folder / "golden.jsonl").read_bytes()).hexdigest()
     raw |= {"version": version, "golden_sha256": golden_sha256, "algorithm": "by hand"}
     raw["score_quantiles"] = {}
-    raw["metrics"] |= {key: None for key in ("out_of_time", "calibration", "fairness")
-                       if key in raw["metrics"]}  # fmt: skip
+    raw["metrics"]["out_of_time"] = None
+    raw["metrics"]["calibration"]["deciles"] = []
+    raw["metrics"]["fairness"] |= {"attributes": [], "absent": []}
+    raw["reference"] = None
     write_manifest(folder, raw)
     return with_model(folder, onnx_bytes)

@@ -1,8 +1,9 @@
 """`decision.control` and `decision.control.acks`, version 1.
 
 A command counts only under a trusted signature over topic, key, value, `ce_id`
-and `ce_time`. A null value, which compaction drops in time, gives a switch back
-to its default and is signed like any other.
+and `ce_time`; where a model gets to decide, only under two, of different keys. A
+null value, which compaction drops in time, gives a switch back to its default and
+is signed like any other.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from stream.domain.control import Acknowledgement, Action, Command, Scope
 from stream.domain.instant import to_ms
 from stream.domain.topics import CONTROL
 from stream.errors import TenMinuteError
-from stream.limits import CLOCK_SKEW_MS_MAX
+from stream.limits import CLOCK_SKEW_MS_MAX, COUNTERSIGN_MS_MAX
 from stream.ports import Record
 
 SIGNATURE: Final = "x-signature"
 KEY_ID: Final = "x-key-id"
+SECOND: Final = "-2"
+"""Ends the header names of a second signature."""
 
 _encoder = msgspec.json.Encoder()
 _command = msgspec.json.Decoder(Command)
@@ -41,6 +44,8 @@ class Refusal(StrEnum):
     WRONG_SWITCH = "wrong_switch"
     OUT_OF_TIME = "out_of_time"
     UNKNOWN_MODEL = "unknown_model"
+    FOUR_EYES = "four_eyes"
+    MODEL_REFUSED = "model_refused"
 
 
 class CommandRefusedError(TenMinuteError):
@@ -53,11 +58,24 @@ class CommandRefusedError(TenMinuteError):
         self.command_id = command_id
 
 
-def encode_command(command: Command, private: Ed25519PrivateKey) -> tuple[bytes, bytes, Headers]:
-    """Key, value and signed headers of one command."""
+def encode_command(
+    command: Command, private: Ed25519PrivateKey, second: Ed25519PrivateKey | None = None
+) -> tuple[bytes, bytes, Headers]:
+    """Key, value and headers of one command, signed by one key or by two."""
     key, value = command.key.encode(), _encoder.encode(command)
     headers = _signed(key, value, command.command_id, command.issued_at, private)
+    if second is not None:
+        headers += countersigned(key, value, command, second)
     return key, value, headers
+
+
+def countersigned(key: bytes, value: bytes, command: Command, second: Ed25519PrivateKey) -> Headers:
+    """The headers that a second key adds to a signed command, over the very same bytes."""
+    signature = sign(second, *_parts((key, value), command.command_id, command.issued_at))
+    return [
+        (SIGNATURE + SECOND, signature.encode()),
+        (KEY_ID + SECOND, key_id(second.public_key()).encode()),
+    ]
 
 
 def encode_default(
@@ -72,23 +90,27 @@ def decode_command(record: Record, trusted: Trusted) -> Command:
 
     The record's time is the broker's: a command may not be dated after it, so
     that none can outrank all later ones, nor long before it, so that an old one
-    cannot be played again. A stop is welcome however late.
+    cannot be played again. A stop is welcome however late, and what two people
+    sign may take them a day: an older command never replaces a newer one.
     """
     headers = {name: _text(value) for name, value in record.headers}
     key, value = record.key or b"", record.value
-    signer = _checked_signer(headers, (key, value), trusted)
+    signers = _checked_signers(headers, (key, value), trusted)
     command_id = headers.get("ce_id", "")
     try:
         if value is None:
-            command = _default_of(key.decode(), command_id, headers.get("ce_time", ""), signer)
+            command = _default_of(key.decode(), command_id, headers.get("ce_time", ""), signers[0])
         else:
             command = _command.decode(value)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise CommandRefusedError(Refusal.UNREADABLE, command_id) from None
     if command.key.encode() != key:
         raise CommandRefusedError(Refusal.WRONG_SWITCH, command_id)
+    if len(set(signers)) < command.signatures:
+        raise CommandRefusedError(Refusal.FOUR_EYES, command_id)
     late_ms = record.timestamp_ms - to_ms(command.issued_at)
-    too_late = late_ms > CLOCK_SKEW_MS_MAX and command.action is not Action.STOP
+    late_max_ms = COUNTERSIGN_MS_MAX if command.signatures > 1 else CLOCK_SKEW_MS_MAX
+    too_late = late_ms > late_max_ms and command.action is not Action.STOP
     if too_late or late_ms < -CLOCK_SKEW_MS_MAX:
         raise CommandRefusedError(Refusal.OUT_OF_TIME, command_id)
     return command
@@ -123,11 +145,21 @@ def _parts(
     return CONTROL.encode(), *content, command_id.encode(), issued_at.encode()
 
 
-def _checked_signer(
+def _checked_signers(
     headers: Mapping[str, str], content: tuple[bytes, bytes | None], trusted: Trusted
+) -> list[str]:
+    """The ids of the trusted keys that signed, one or two; a refusal otherwise."""
+    signers = [_checked_signer(headers, "", content, trusted)]
+    if SIGNATURE + SECOND in headers or KEY_ID + SECOND in headers:
+        signers.append(_checked_signer(headers, SECOND, content, trusted))
+    return signers
+
+
+def _checked_signer(
+    headers: Mapping[str, str], which: str, content: tuple[bytes, bytes | None], trusted: Trusted
 ) -> str:
-    """The id of the trusted key that signed; a refusal otherwise."""
-    signature, signer = headers.get(SIGNATURE), headers.get(KEY_ID)
+    """The id of the trusted key behind the signature headers that end in `which`."""
+    signature, signer = headers.get(SIGNATURE + which), headers.get(KEY_ID + which)
     if not signature or not signer:
         raise CommandRefusedError(Refusal.UNSIGNED)
     public = trusted.get(signer)

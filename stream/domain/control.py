@@ -1,7 +1,7 @@
 """What an operator may command of a running engine, and what is in force.
 
 A command acts on one switch: a stop of everything, a segment, a channel or a
-model, or the breaker limits of a segment. The newest command of a switch is in
+model, the breaker limits of a segment, or an alias of a model. The newest command of a switch is in
 force, by the time it was issued and then by its place on `decision.control`, so
 the order in which commands are read changes nothing.
 """
@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from stream.domain.application import Channel, Fen, Id, Instant, Segment
 from stream.domain.instant import to_ms
+from stream.domain.lineup import Alias, Aliases, ModelChange
 
 EVERYTHING: Final = "all"
 """The name of the one switch of the scope `everything`."""
@@ -29,6 +30,7 @@ class Action(StrEnum):
     STOP = "stop"
     RESUME = "resume"
     LIMITS = "limits"
+    MODEL = "model"
 
 
 class Scope(StrEnum):
@@ -59,6 +61,7 @@ class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     issued_by: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")]
     approvals_max: Annotated[int, Meta(ge=0, le=10_000_000_000)] | None = None
     amount_max_fen: Fen | None = None
+    model: ModelChange | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a name outside its scope, limits out of place or an instant that is none.
@@ -73,13 +76,24 @@ class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             raise ValueError("limits are of a segment")
         if given and self.action is not Action.LIMITS:
             raise ValueError(f"{self.action.value} carries no limits")
+        if (self.action is Action.MODEL) != (self.model is not None):
+            raise ValueError("model, and no other action, says which version is meant")
+        if self.action is Action.MODEL and self.scope is not Scope.MODEL:
+            raise ValueError("an alias is of a model")
 
     @property
     def key(self) -> str:
         """The switch: compaction keeps the newest command of each."""
         if self.action is Action.LIMITS:
             return f"breaker/{self.scope.value}/{self.name}"
+        if self.model is not None:
+            return _alias_key(self.model.alias, self.name)
         return f"switch/{self.scope.value}/{self.name}"
+
+    @property
+    def signatures(self) -> int:
+        """How many different keys must sign it."""
+        return self.model.signatures if self.model is not None else 1
 
     def covers(self, segment: str, channel: str, model_id: str) -> bool:
         """Whether an application of this segment, channel and model is within the scope."""
@@ -151,6 +165,11 @@ class Switches(Struct, frozen=True):
         limits = Limits(standing.command.approvals_max, standing.command.amount_max_fen)
         return None if limits == (None, None) else limits
 
+    def aliases(self, model_id: str) -> Aliases:
+        """What commands have said of a model's places."""
+        standing = (self.in_force.get(_alias_key(alias, model_id)) for alias in Alias)
+        return Aliases(*(placed.command.model if placed else None for placed in standing))
+
 
 class AckResult(StrEnum):
     """What a worker did with a command."""
@@ -174,6 +193,10 @@ class Acknowledgement(Struct, frozen=True, omit_defaults=True):
     command_id: str | None = None
     last_affected_decided_at: str | None = None
     why: str | None = None
+
+
+def _alias_key(alias: Alias, model_id: str) -> str:
+    return f"model/{alias.value}/{model_id}"
 
 
 def _named(scope: Scope, name: str) -> bool:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from stream.domain.application import Application, Channel, Segment
 from stream.domain.bureau import BureauFeatures
+from stream.domain.lineup import Alias
 from stream.domain.review import ReferralOutcome
 from stream.domain.whitelist import WhitelistEntry
 
@@ -39,12 +40,13 @@ class Referral(Struct, frozen=True, gc=False):
     due_at: str
 
 
-class ModelUsed(Struct, frozen=True, gc=False):
-    """The scorecard a score came from."""
+class ModelUsed(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The scorecard a score came from; `arm` is absent for the champion."""
 
     model_id: str
     version: str
     sha256: str
+    arm: Alias = Alias.CHAMPION
 
 
 class PolicyUsed(Struct, frozen=True, gc=False):
@@ -121,6 +123,30 @@ class Contribution(Struct, frozen=True, gc=False):
     centred: float
 
 
+class ModelInForce(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A version of the segment's model in its place; share and salt are a challenger's."""
+
+    alias: str
+    version: str
+    sha256: str
+    share_bps: int = 0
+    salt: str = ""
+
+
+class ShadowScore(Struct, frozen=True, gc=False):
+    """What a model said that did not decide; nulls where it could not score the case.
+
+    No rule takes one: a policy asks for a `Score`, and this is none.
+    """
+
+    alias: str
+    version: str
+    sha256: str
+    score_points: int | None
+    pd: float | None
+    log_odds: float | None
+
+
 class Standing(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a decision followed from beside the records: ledger, switches and breaker then."""
 
@@ -136,9 +162,12 @@ class Standing(Struct, frozen=True, gc=False, omit_defaults=True):
     revoked_at_ms: int | None = None
     stopped_by: str | None = None
     control_version: int = -1
+    arm: Alias = Alias.CHAMPION
+    models: tuple[ModelInForce, ...] = ()
+    """Who stood where for the segment; empty where the engine has no say in it."""
 
 
-class Audit(Struct, frozen=True, gc=False):
+class Audit(Struct, frozen=True, gc=False, omit_defaults=True):
     """Everything a decision followed from, on `decision.audit`."""
 
     decision: Decision
@@ -155,6 +184,8 @@ class Audit(Struct, frozen=True, gc=False):
     source_partition: int
     source_offset: int
     engine_version: str
+    shadows: tuple[ShadowScore, ...] = ()
+    """What the models said that did not decide."""
 
 
 class DeadLetterAudit(Struct, frozen=True, gc=False):

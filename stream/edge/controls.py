@@ -24,13 +24,22 @@ from confluent_kafka import (
 from stream.codec.control_v1 import CommandRefusedError, Refusal, decode_command, encode_ack
 from stream.config import Settings
 from stream.domain.application import Segment
-from stream.domain.control import Acknowledgement, AckResult, Command, Scope, Switches
+from stream.domain.control import (
+    Acknowledgement,
+    AckResult,
+    Command,
+    Placed,
+    Scope,
+    Switches,
+)
 from stream.domain.decision import Decision
 from stream.domain.instant import from_ms, to_ms
+from stream.domain.lineup import Alias
 from stream.domain.topics import ACKS, CONTROL
 from stream.edge.clients import consumer, producer, record_of
 from stream.edge.key_pairs import OPERATOR
-from stream.errors import BrokerError
+from stream.edge.shelf import ModelShelf
+from stream.errors import BrokerError, ModelError
 from stream.obs.control_metrics import ControlMetrics
 
 CATCH_UP_SECONDS_MAX = 60.0
@@ -50,12 +59,17 @@ class Controls:
         models: Mapping[Segment, str],
         metrics: ControlMetrics,
         log: structlog.typing.FilteringBoundLogger,
+        shelf: ModelShelf | None = None,
     ) -> None:
-        """Read the trusted keys; `models` is the model of each segment, by the policy."""
+        """Read the trusted keys; `models` is the model of each segment, by the policy.
+
+        Without a shelf no command about a model's versions is obeyed.
+        """
         self.switches = Switches()
         """What is in force; replaced as a whole by `poll`, never changed."""
         self._settings, self._worker, self._models = settings, worker, models
-        self._metrics, self._log = metrics, log
+        self._metrics, self._log, self._shelf = metrics, log, shelf
+        self._at_start: dict[str, Placed] | None = None
         self._trusted = OPERATOR.read_public(settings.control_key_files)
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
@@ -64,9 +78,12 @@ class Controls:
 
     def catch_up(self) -> None:
         """Read to the end as of now, before the first decision; BrokerError when that fails."""
+        if self._shelf is not None:
+            self._shelf.settle(self.switches)
         if not self._trusted:
             self._log.warning("control_off", reason="no control_key_files: no command counts")
             return
+        self._at_start = {}
         self._consumer = consumer(
             self._settings,
             f"{self._settings.group_id}-control",
@@ -83,10 +100,12 @@ class Controls:
         # What was refused or replaced before this worker lived is nobody's question now.
         in_force = {placed.offset for placed in self.switches.in_force.values()}
         self._unsent = [ack for ack in self._unsent if ack.control_offset in in_force]
+        self._load_in_force()
 
     def poll(self) -> bool:
         """Take what has come, without waiting; whether the switches have moved on."""
         version = self.switches.version
+        self._take_loaded()
         if self._consumer is not None:
             for _ in range(_RECORDS_A_POLL):
                 message = self._consumer.poll(0)
@@ -123,6 +142,8 @@ class Controls:
             self._consumer.close()
         if self._producer is not None:
             self._producer.flush(_FLUSH_SECONDS)
+        if self._shelf is not None:
+            self._shelf.close()
 
     def _end(self, reader: Consumer) -> int:
         """The end of the topic, asked of the broker; BrokerError when there is no such topic."""
@@ -162,8 +183,54 @@ class Controls:
         except CommandRefusedError as refused:
             self._refuse(offset, refused)
         else:
-            self._apply(command, offset)
+            self._heed(Placed(command, offset))
         return offset + 1
+
+    def _heed(self, placed: Placed) -> None:
+        """Apply a command, or have the model loaded first that it names."""
+        change = placed.command.model
+        if change is None or change.version is None:
+            self._apply(*placed)
+        elif self._shelf is None:
+            self._refuse_model(placed, ModelError("no models here", fix="ask a worker"))
+        elif self._at_start is None:
+            self._shelf.ask(placed)
+        else:  # of all that was ever commanded, the newest of each alias is enough
+            standing = self._at_start.setdefault(placed.command.key, placed)
+            if placed.rank > standing.rank:
+                self._at_start[placed.command.key] = placed
+
+    def _load_in_force(self) -> None:
+        """Load what stands by command; a worker that starts without it takes what stood before."""
+        at_start, self._at_start = self._at_start or {}, None
+        if self._shelf is None:
+            return
+        for placed in at_start.values():
+            emptied = self.switches.in_force.get(placed.command.key)
+            if emptied is None or placed.rank > emptied.rank:
+                self._shelf.ask(placed)
+        for placed, fault in self._shelf.ended(None, wait=True):
+            change = placed.command.model
+            if fault is None:
+                self._apply(*placed)
+                continue
+            self._refuse_model(placed, fault)
+            if change is None or change.alias is not Alias.CHAMPION:
+                continue
+            if change.rollback or change.replaces is None:
+                raise fault  # what was to be left must not decide again
+            self._shelf.fall_back(placed.command.name, change.replaces)
+        self._shelf.settle(self.switches)
+
+    def _take_loaded(self) -> None:
+        """Let the models stand that have been loaded since, or say why not."""
+        if self._shelf is None:
+            return
+        for placed, fault in self._shelf.ended(self.switches):
+            if fault is None:
+                self._apply(*placed)
+            else:
+                self._refuse_model(placed, fault)
 
     def _known(self, command: Command) -> Command:
         if command.scope is Scope.MODEL and command.name not in self._models.values():
@@ -181,6 +248,8 @@ class Controls:
             self._metrics.last_affected.observe(late_ms / 1000)
         self._metrics.stops.set(len(self.switches.stops))
         self._metrics.offset.set(self.switches.version)
+        if command.model is not None and self._shelf is not None:
+            self._shelf.settle(self.switches)
         self._log.warning(
             "control_command",
             command_id=command.command_id,
@@ -201,9 +270,15 @@ class Controls:
             )
         )
 
-    def _refuse(self, offset: int, refused: CommandRefusedError) -> None:
-        self._metrics.records.labels(refused.refusal.value).inc()
-        self._log.warning("control_refused", offset=offset, reason=refused.refusal.value)
+    def _refuse_model(self, placed: Placed, fault: ModelError) -> None:
+        """The model that stands goes on."""
+        refused = CommandRefusedError(Refusal.MODEL_REFUSED, placed.command.command_id)
+        self._refuse(placed.offset, refused, str(fault))
+
+    def _refuse(self, offset: int, refused: CommandRefusedError, why: str | None = None) -> None:
+        reason = refused.refusal.value
+        self._metrics.records.labels(reason).inc()
+        self._log.warning("control_refused", offset=offset, reason=reason, problem=why)
         self._unsent.append(
             Acknowledgement(
                 worker=self._worker,
@@ -211,7 +286,7 @@ class Controls:
                 result=AckResult.REFUSED,
                 applied_at=from_ms(int(time.time() * 1000)),
                 command_id=refused.command_id,
-                why=refused.refusal.value,
+                why=f"{reason}: {why}" if why else reason,
             )
         )
 

@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from stream.codec.signatures import Trusted
 from stream.edge.model_folder import open_model
+from stream.edge.registry import folder_of
 from stream.errors import ModelError
 from stream.scoring.manifest import MODEL_FILE, SCALING_KEY, scaling_text
 
@@ -115,24 +116,6 @@ class OnnxScorer:
             )
 
 
-def _folder(models_dir: Path, name: str) -> Path:
-    """`model/version` as it is; `model` alone when it has exactly one version."""
-    if "/" in name:
-        return models_dir / name
-    if not (models_dir / name).is_dir():
-        raise ModelError(
-            f"no folder {models_dir / name} for the model the policy names",
-            fix="set models_dir to the folder of the models, or train it: tenminute train",
-        )
-    versions = sorted(path.parent for path in (models_dir / name).glob(f"*/{MODEL_FILE}"))
-    if len(versions) != 1:
-        raise ModelError(
-            f"{models_dir / name}: holds {len(versions)} versions, one was expected",
-            fix="name the version as <model>/<version>",
-        )
-    return versions[0]
-
-
 def load_models(
     models_dir: Path, names: Sequence[str], trusted: Trusted | None = None
 ) -> dict[str, OnnxScorer]:
@@ -142,7 +125,7 @@ def load_models(
     """
     scorers: dict[str, OnnxScorer] = {}
     for name in names:
-        scorer = OnnxScorer(_folder(models_dir, name), trusted)
+        scorer = OnnxScorer(folder_of(models_dir, name), trusted)
         if scorer.manifest.model_id in scorers:
             raise ModelError(f"{name}: the model is named twice", fix="name each model once")
         scorers[scorer.manifest.model_id] = scorer

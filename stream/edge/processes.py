@@ -22,6 +22,7 @@ from stream.edge.letter_keys import read_sealer
 from stream.edge.lmdb_store import TOPICS, StoreReader
 from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
+from stream.edge.shelf import ModelShelf
 from stream.edge.signals import follow_parent, stop_event
 from stream.edge.world import Local, check_copartitioned, open_world
 from stream.errors import BrokerError, ConfigError, Exit, FatalError
@@ -29,8 +30,8 @@ from stream.limits import STORE_READY_SECONDS_MAX
 from stream.obs.health import HealthFile
 from stream.obs.logs import configure_logs
 from stream.obs.metrics import EngineMetrics
-from stream.pipeline import Pipeline
 from stream.policy.load import load_policy
+from stream.switching import SwitchingPipeline
 from stream.worker import Worker
 
 
@@ -48,22 +49,25 @@ def run_worker(settings: Settings, index: int) -> None:
     metrics = EngineMetrics(CollectorRegistry())
     policy = load_policy(settings.policy_file)
     names = sorted({segment.model for segment in policy.segments.values()})
-    scorers = load_models(settings.models_dir, names, trusted_keys(settings))
+    keys = trusted_keys(settings)
+    scorers = load_models(settings.models_dir, names, keys)
+    shelf = ModelShelf(settings.models_dir, keys, scorers, metrics.model_info)
     if settings.model_key_files == [DEMO_RELEASE_KEY]:
         log.warning("models_of_the_demo", reason="no model_key_files: set your release's key")
     metrics.policy_info.labels(policy.policy_id).set(1)
-    for scorer in scorers.values():
-        metrics.model_info.labels(scorer.manifest.model_id, scorer.manifest.version).set(1)
     check_copartitioned(settings)
     store = wait_for_store(settings, index, stop)
     if store is None:
         return
     models = {name: segment.model for name, segment in policy.segments.items()}
-    with store, open_world(settings, index, Local(store, metrics, log, stop), models) as world:
+    with (
+        store,
+        open_world(settings, index, Local(store, metrics, log, stop, shelf), models) as world,
+    ):
         sealer = read_sealer(settings)
         if sealer is None:
             log.warning("dead_letters_not_kept", reason="no dead_letter_key_file")
-        pipeline = Pipeline(scorers, policy, sealer)
+        pipeline = SwitchingPipeline(shelf, policy, sealer)
         # What is loaded by now stays: later collections need not look at it again.
         gc.collect()
         gc.freeze()

@@ -24,6 +24,7 @@ from stream.edge.lmdb_store import StoreReader
 from stream.edge.outlet import KafkaOutlets
 from stream.edge.restore import KafkaLedgers
 from stream.edge.settled import ask_settled
+from stream.edge.shelf import ModelShelf
 from stream.edge.snapshots import Snapshots
 from stream.edge.watch import EngineWatcher, Ties
 from stream.errors import BrokerError
@@ -41,6 +42,7 @@ class Local(NamedTuple):
     metrics: EngineMetrics
     log: structlog.typing.FilteringBoundLogger
     stop: threading.Event
+    shelf: ModelShelf | None = None
 
 
 class SystemClock:
@@ -76,7 +78,7 @@ def open_world(
         settings.partitions,
         local.log,
     )
-    controls = Controls(settings, worker_id, models, local.metrics.control, local.log)
+    controls = Controls(settings, worker_id, models, local.metrics.control, local.log, local.shelf)
     controls.catch_up()
     watcher = EngineWatcher(
         local.metrics,

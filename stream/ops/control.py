@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.codec.control_v1 import CommandRefusedError, decode_ack, decode_command, encode_command
+from stream.codec.headers import Headers
 from stream.codec.signatures import Trusted, key_id
 from stream.config import Settings
 from stream.domain.control import Acknowledgement, AckResult, Command, Switches
@@ -65,11 +66,12 @@ class Outcome(NamedTuple):
         return {ack.worker for ack in self.acks}
 
 
-def trusted_of(settings: Settings, private: Ed25519PrivateKey | None = None) -> Trusted:
+def trusted_of(settings: Settings, *own: Ed25519PrivateKey | None) -> Trusted:
     """The keys whose commands are shown as in force: the configured ones and one's own."""
     trusted = dict(OPERATOR.read_public(settings.control_key_files))
-    if private is not None:
-        trusted[key_id(private.public_key())] = private.public_key()
+    for private in own:
+        if private is not None:
+            trusted[key_id(private.public_key())] = private.public_key()
     return trusted
 
 
@@ -93,9 +95,19 @@ def make_command(facts: Mapping[str, object], seen: Switches, by: str | None) ->
     return msgspec.structs.replace(command, issued_at=after)
 
 
-def publish(settings: Settings, command: Command, private: Ed25519PrivateKey) -> int:
+def publish(
+    settings: Settings,
+    command: Command,
+    private: Ed25519PrivateKey,
+    second: Ed25519PrivateKey | None = None,
+) -> int:
     """Send the command; its offset once all replicas have it, BrokerError otherwise."""
-    key, value, headers = encode_command(command, private)
+    return send(settings, encode_command(command, private, second))
+
+
+def send(settings: Settings, signed: tuple[bytes, bytes, Headers]) -> int:
+    """Write a signed record: key, value, headers; its offset once all replicas have it."""
+    key, value, headers = signed
     delivered: list[tuple[KafkaError | None, Message]] = []
     # An idempotent producer first asks for an id, and waits half a second for it. A command that is
     # written twice is the same command.

@@ -1,4 +1,4 @@
-"""`tenminute model`: sign and check models."""
+"""`tenminute model`: sign, check, store and list models."""
 
 from __future__ import annotations
 
@@ -70,6 +70,47 @@ def validate(folder: Folder, config: Config = None, as_json: AsJson = False) -> 
         f"{found.golden_rows} golden rows, off by {found.golden_off:.1g} at most"
     )
     _say(told, line, as_json)
+
+
+@model_app.command(epilog="Example: tenminute model push build/farmer/1.2.0 --json")
+def push(folder: Folder, config: Config = None, as_json: AsJson = False) -> None:
+    """Check a model and copy it beside its other versions under models_dir; it decides nothing yet.
+
+    Do so on every host of the engine before a command names the version.
+    """
+    from stream.edge.model_folder import trusted_keys
+    from stream.edge.registry import put
+    from stream.ops.model import examine
+
+    settings = load_settings(config)
+    manifest = examine(folder, trusted_keys(settings)).manifest
+    new = put(folder, settings.models_dir, manifest.model_id, manifest.version)
+    name = f"{manifest.model_id} {manifest.version}"
+    target = settings.models_dir / manifest.model_id / manifest.version
+    line = f"{name}: in {target}" if new else f"{name}: was in {target} already, the very same"
+    _say({"model": manifest.model_id, "version": manifest.version, "new": new}, line, as_json)
+
+
+@model_app.command("list", epilog="Example: tenminute model list --config tenminute.toml")
+def list_models(
+    config: Config = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the broker.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show every version: who vouches for it, where it stands, which workers follow.
+
+    Commands are read where `control_key_files` says by which keys to tell them.
+    """
+    from stream.ops.model_list import look, print_rows, rows_of
+
+    settings = load_settings(config, bootstrap=bootstrap)
+    read = bool(settings.control_key_files) and not offline
+    rows = rows_of(settings, look(settings) if read else None)
+    if as_json:
+        typer.echo(json.dumps({"commands_read": read, "models": rows}, ensure_ascii=False))
+    else:
+        print_rows(rows, read=read)
 
 
 def _say(told: dict[str, Any], line: str, as_json: bool) -> None:

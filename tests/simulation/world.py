@@ -20,6 +20,7 @@ from simulation.workload import Workload
 from stream.domain.control import Switches
 from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
 from stream.errors import FatalError, TransactionError
+from stream.pipeline import Decides
 from stream.ports import Ledgers, Outlets
 from stream.worker import RefusalError, Worker
 from stream.world import World as Surroundings
@@ -56,6 +57,14 @@ class Parts:
     def ledgers(self, process: Process, broker: Broker) -> Ledgers:
         """Recovery."""
         return SimLedgers(process, broker)
+
+    def switches(self) -> Switches:
+        """What is in force for a batch."""
+        return Switches()
+
+    def pipeline(self) -> Decides:
+        """Who decides."""
+        return pipeline()
 
 
 class Simulation:
@@ -232,11 +241,11 @@ class Simulation:
             store=SimStore(self.wall_ms),
             clock=Clock(process, self.wall_ms, lambda: running.stopping),
             watcher=seeing,
-            switches=Switches,
+            switches=self._parts.switches,
         )
         try:
             Worker(
-                surroundings, pipeline(), partitions=broker.partitions,
+                surroundings, self._parts.pipeline(), partitions=broker.partitions,
                 batch_records=self._batch_records, stopping=lambda: running.stopping,
             ).run()  # fmt: skip
             self.kernel.count("worker ended in order")

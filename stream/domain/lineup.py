@@ -1,0 +1,98 @@
+"""Which models stand where for one kind of customer: who decides, who is tried, who only watches.
+
+The champion decides. A challenger decides for a share of the applicants, drawn
+by a salted hash of the applicant, so that one person is always in one arm. A
+shadow scores everything and decides nothing. An operator's command gives an alias
+to a version; who may, and with how many signatures, is said here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Final, NamedTuple
+
+from msgspec import Meta, Struct
+
+BUCKETS: Final = 10_000
+"""A share is given in basis points: one bucket each."""
+SHARE_BPS_MAX: Final = 5_000
+"""A challenger decides for half of the applicants at most; beyond that, promote it."""
+
+Version = Annotated[str, Meta(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Salt = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
+
+
+class Alias(StrEnum):
+    """The places a version of a model may stand in."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
+
+
+class ModelChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An alias of a model for one version of it; without a version the place is empty from now on.
+
+    `manifest_sha256` pins the very release that was looked at. `replaces` is the
+    champion that stood when the command was given: a worker that starts and
+    cannot have the new one takes that.
+    """
+
+    alias: Alias
+    version: Version | None = None
+    manifest_sha256: Sha256 | None = None
+    share_bps: Annotated[int, Meta(ge=1, le=SHARE_BPS_MAX)] | None = None
+    salt: Salt | None = None
+    replaces: Version | None = None
+    rollback: bool = False
+
+    def __post_init__(self) -> None:
+        """ValueError for parts that do not belong to the alias, or lack."""
+        if (self.version is None) != (self.manifest_sha256 is None):
+            raise ValueError("a version and its manifest's hash go together")
+        tried = self.alias is Alias.CHALLENGER and self.version is not None
+        if tried != (self.share_bps is not None) or tried != (self.salt is not None):
+            raise ValueError("a challenger, and nobody else, has a share and a salt")
+        leads = self.alias is Alias.CHAMPION
+        if leads and self.version is None:
+            raise ValueError("a champion has a version")
+        if not leads and (self.rollback or self.replaces is not None):
+            raise ValueError("only a champion replaces or rolls back")
+        if self._goes_back and not self.rollback:
+            raise ValueError("an older version than it replaces is a rollback")
+
+    @property
+    def _goes_back(self) -> bool:
+        return None not in (self.version, self.replaces) and order(self.version or "") < order(
+            self.replaces or ""
+        )
+
+    @property
+    def signatures(self) -> int:
+        """How many different keys must sign: two where a model gets to decide."""
+        decides = self.alias is not Alias.SHADOW and self.version is not None
+        return 2 if decides else 1
+
+
+class Aliases(NamedTuple):
+    """What commands have put into the places of one model; None where nobody said anything."""
+
+    champion: ModelChange | None = None
+    challenger: ModelChange | None = None
+    shadow: ModelChange | None = None
+
+
+def order(version: str) -> tuple[int, ...]:
+    """Sorts versions: 1.10.0 after 1.9.0."""
+    return tuple(map(int, version.split(".")))
+
+
+def bucket(salt: str, applicant_token: str) -> int:
+    """The applicant's bucket, 0 to 9,999: the first 64 bits of SHA-256 over salt and token.
+
+    64 bits over 10,000 buckets leave a bias below 10^-15.
+    """
+    digest = hashlib.sha256(f"{salt}/{applicant_token}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % BUCKETS
