@@ -41,6 +41,7 @@ def faults_of(file: PolicyFile) -> list[Fault]:
     return [
         *_halt_faults(file),
         *_bureau_faults(file),
+        *_guard_faults(file),
         *_product_faults(file),
         *_tier_faults(file),
         *_segment_faults(file),
@@ -60,6 +61,16 @@ def _halt_faults(file: PolicyFile) -> Iterator[Fault]:
 def _bureau_faults(file: PolicyFile) -> Iterator[Fault]:
     if not file.bureau.scopes:
         yield Fault("bureau.scopes", "empty: no report could ever be used", "name a scope")
+
+
+def _guard_faults(file: PolicyFile) -> Iterator[Fault]:
+    guard = file.guard
+    if guard.tighten_at_pct >= guard.refer_at_pct:
+        fix = "let it be below refer_at_pct"
+        yield Fault("guard.tighten_at_pct", "never reached before all is referred", fix)
+    if guard.ease_pct >= guard.tighten_at_pct:
+        fix = "let it be below tighten_at_pct"
+        yield Fault("guard.ease_pct", "a tightened segment would never be eased", fix)
 
 
 def _product_faults(file: PolicyFile) -> Iterator[Fault]:

@@ -149,6 +149,7 @@ def compile_policy(file: PolicyFile, sha256: str) -> Policy:
         segments=file.segments,
         knock_outs={segment: _knock_outs(file, segment) for segment in Segment},
         routes=_routes(file),
+        guard=file.guard,
     )
 
 

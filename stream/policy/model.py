@@ -75,6 +75,19 @@ class Breaker(_Part, frozen=True):
     window_ms: Positive
 
 
+class Guard(_Part, frozen=True):
+    """When the watch on outcomes tightens a segment; without the part in the file, these values."""
+
+    budget_bps: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    tighten_at_pct: Annotated[int, Meta(ge=1, le=1_000)] = 60
+    refer_at_pct: Annotated[int, Meta(ge=1, le=1_000)] = 100
+    ease_pct: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    raise_points: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    bad_loans_min: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    window_months: Annotated[int, Meta(ge=1, le=120)] = 12
+    mature_months: Annotated[int, Meta(ge=1, le=120)] = 12
+
+
 class Product(_Part, frozen=True):
     """One product: to whom, how much, how long; `segment_caps_fen` lowers the cap for some."""
 
@@ -157,6 +170,7 @@ class PolicyFile(_Part, frozen=True):
     segments: dict[Segment, SegmentPolicy]
     knock_out: tuple[KnockOut, ...]
     queues: dict[str, Queue]
+    guard: Guard = Guard()
 
 
 class Terms(Struct, frozen=True):
@@ -207,3 +221,4 @@ class Policy(Struct, frozen=True):
     segments: dict[Segment, SegmentPolicy]
     knock_outs: dict[Segment, tuple[KnockOutRule, ...]]
     routes: dict[ReasonCode, Route]
+    guard: Guard = Guard()
