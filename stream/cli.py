@@ -19,6 +19,7 @@ from stream.disbursement.cli import disburse
 from stream.errors import ConfigError
 from stream.lab.benchmark.cli import benchmark
 from stream.lab.cli import train
+from stream.lab.cutoff_cli import cutoff
 from stream.loop.cli import loop
 from stream.ops.audit_cli import audit_app
 from stream.ops.control_cli import control_app
@@ -105,6 +106,7 @@ def demo(
 
 
 app.command()(train)
+app.command()(cutoff)
 app.command()(benchmark)
 app.command()(publish)
 app.command()(tail)

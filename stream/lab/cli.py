@@ -14,7 +14,7 @@ from stream.errors import ConfigError
 from stream.lab.recipe import RECIPES, Recipe
 
 
-def _chosen(model: str | None, *, all_models: bool) -> list[Recipe]:
+def chosen_recipes(model: str | None, *, all_models: bool) -> list[Recipe]:
     """The recipes asked for, or a ConfigError that lists the choices."""
     if all_models and model is None:
         return list(RECIPES.values())
@@ -38,7 +38,7 @@ def train(
 
     Example: tenminute train --all --data ../shared/data
     """
-    recipes = _chosen(model, all_models=all_models)
+    recipes = chosen_recipes(model, all_models=all_models)
     try:
         from stream.lab.build import STEPS, build_model, write_model
         from stream.lab.gate import check_gate

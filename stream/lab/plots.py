@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from stream.lab.cutoff import Choice
 from stream.scoring.manifest import Manifest
 
 RELIABILITY_FILE = "calibration.svg"
@@ -70,3 +71,29 @@ def reliability_svg(manifest: Manifest) -> str:
         axes.legend(loc="lower right")
 
     return svg((5.4, 4.6), draw)
+
+
+def approval_svg(choice: Choice) -> str:
+    """Bad rate by amount against the share of loans approved, with intervals and the budget."""
+    approved = [step.approved for step in choice.steps]
+    bad = [step.bad.value for step in choice.steps]
+
+    def draw(axes: Axes) -> None:
+        low, high = zip(*((step.bad.low, step.bad.high) for step in choice.steps), strict=True)
+        axes.fill_between(approved, low, high, color=ACCENT, alpha=0.15, linewidth=0,
+                          label="95 % interval, for all cut-offs together")  # fmt: skip
+        axes.plot(approved, bad, color=ACCENT, marker="o", markersize=3.5, label="went bad")
+        axes.plot(approved, [step.expected for step in choice.steps], color=MUTED,
+                  linestyle="--", linewidth=1.2, label="pd")  # fmt: skip
+        axes.axhline(choice.budget, color=BAD, linewidth=1.2, label=f"budget {choice.budget:.2%}")
+        if choice.chosen is not None:
+            axes.axvline(choice.chosen.approved, color=INK, linewidth=1, linestyle=":",
+                         label=f"cut-off {choice.chosen.cut_off_points}")  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, None), xlabel="loans approved",
+                 ylabel="bad rate by amount")  # fmt: skip
+        axes.xaxis.set_major_formatter(PERCENT)
+        axes.yaxis.set_major_formatter(PERCENT)
+        axes.set_title(choice.segment.value, loc="left", color=INK)
+        axes.legend(loc="upper left")
+
+    return svg((5.8, 4.4), draw)
