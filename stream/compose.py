@@ -195,6 +195,8 @@ def compose_audit(decision: Decision, case: Case, given: Given, moment: Moment) 
             human_asked=case.human_asked,
             revoked_at_ms=case.revoked_at_ms,
             stopped_by=case.stopped_by,
+            raised_points=case.raised.points if case.raised else 0,
+            tightened_by=case.raised.command_id if case.raised else None,
             control_version=moment.control_version,
             arm=given.arm,
             models=moment.models,

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     control_key_files: list[Path] = Field(
         default_factory=list, description="public keys whose commands count; none: no command does"
     )
+    guard_key_files: list[Path] = Field(
+        default_factory=list, description="public keys that may tighten a segment and nothing else"
+    )
     model_key_files: list[Path] = Field(
         default_factory=lambda: [DEMO_RELEASE_KEY],
         description="public keys whose models may decide; by default that of the shipped models",

@@ -196,6 +196,7 @@ class Pipeline:
                 cancelled=draft.cancelled(token, app.application_id),
                 human_asked=draft.human_asked(token, app.application_id),
                 revoked_at_ms=draft.revoked_at_ms(token),
+                raised=under.switches.raised(app.segment),
             )
             row.verdict = before_score(row.case, self._policy, row.trail)
             if row.verdict is None:

@@ -60,6 +60,8 @@ SCOPED = st.one_of(
     st.tuples(st.just("model"), st.sampled_from(MODELS)),
 )
 
+TIGHTENED = ({}, {"raise_points": 0}, {"raise_points": 20}, {"refer_all": True})
+
 
 @st.composite
 def commands(draw: st.DrawFn) -> Command:
@@ -76,6 +78,10 @@ def commands(draw: st.DrawFn) -> Command:
             model = {"alias": "champion", "version": "1.1.0", "manifest_sha256": "a" * 64}
         name = draw(st.sampled_from(MODELS))
         return command(action="model", scope="model", name=name, model=model, **at)
+    if draw(st.booleans()):
+        how: dict[str, Any] = draw(st.sampled_from(TIGHTENED))
+        name = draw(st.sampled_from(SEGMENTS))
+        return command(action="tighten", scope="segment", name=name, **at, **how)
     scope, name = draw(SCOPED)
     action = draw(st.sampled_from(("stop", "resume")))
     return command(action=action, scope=scope, name=name, **at)

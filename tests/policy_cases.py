@@ -10,7 +10,7 @@ import msgspec
 
 from stream.domain.application import Application
 from stream.domain.bureau import BureauFeatures
-from stream.domain.control import Switches
+from stream.domain.control import Raised, Switches
 from stream.domain.decision import RuleHit
 from stream.domain.instant import to_ms
 from stream.domain.ledger import Referred
@@ -86,6 +86,7 @@ SOUND: dict[str, Any] = {
     "approved_fen": 0,
     "partitions": 1,
     "stopped_by": None,
+    "raised_points": 0,
     "cancelled": False,
     "human_asked": False,
     "revoked_at": None,
@@ -153,6 +154,7 @@ def case_of(facts: dict[str, Any]) -> Case:
         store_age_ms=facts["store_age_ms"],
         exposure_fen=facts["exposure_fen"],
         stopped_by=facts["stopped_by"],
+        raised=Raised(facts["raised_points"], "cmd-guard01") if facts["raised_points"] else None,
         cancelled=facts["cancelled"],
         human_asked=facts["human_asked"],
         revoked_at_ms=_moment(facts["revoked_at"]),

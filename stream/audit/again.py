@@ -16,7 +16,7 @@ from stream.batch import Batch
 from stream.codec.headers import cloud_event
 from stream.domain.application import Application
 from stream.domain.bureau import BureauFeatures
-from stream.domain.control import Limits, Switches
+from stream.domain.control import Limits, Raised, Switches
 from stream.domain.decision import Audit, RuleHit, Standing
 from stream.domain.draft import Draft
 from stream.domain.instant import to_ms
@@ -104,9 +104,10 @@ class _Seen(NamedTuple):
 
 
 class _Ordered(Switches, frozen=True):
-    """Switches that stood as the record says: one stop or none, and the breaker's share."""
+    """Switches that stood as the record says: one stop or none, the guard, the breaker's share."""
 
     stopped_by: str | None = None
+    above: Raised | None = None
     share: tuple[int, int] = (0, 0)
 
     @classmethod
@@ -116,11 +117,21 @@ class _Ordered(Switches, frozen=True):
             standing.approvals_max * standing.partitions,
             standing.amount_max_fen * standing.partitions,
         )
-        return cls(version=standing.control_version, stopped_by=standing.stopped_by, share=whole)
+        by = standing.tightened_by
+        return cls(
+            version=standing.control_version,
+            stopped_by=standing.stopped_by,
+            above=Raised(standing.raised_points, by) if by is not None else None,
+            share=whole,
+        )
 
     def stopped(self, segment: str, channel: str, model_id: str) -> str | None:
         del segment, channel, model_id
         return self.stopped_by
+
+    def raised(self, segment: str) -> Raised | None:
+        del segment
+        return self.above
 
     def limits(self, segment: str) -> Limits:
         del segment

@@ -8,7 +8,7 @@ is signed like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import StrEnum
 from typing import Final
 
@@ -46,6 +46,7 @@ class Refusal(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     FOUR_EYES = "four_eyes"
     MODEL_REFUSED = "model_refused"
+    BEYOND_KEY = "beyond_key"
 
 
 class CommandRefusedError(TenMinuteError):
@@ -85,8 +86,11 @@ def encode_default(
     return key.encode(), None, _signed(key.encode(), None, command_id, issued_at, private)
 
 
-def decode_command(record: Record, trusted: Trusted) -> Command:
+def decode_command(record: Record, trusted: Trusted, guards: Set[str] = frozenset()) -> Command:
     """The command of a record; CommandRefusedError for any that must not be applied.
+
+    `guards` are the ids of trusted keys that may tighten, and ease what was
+    tightened, but nothing else.
 
     The record's time is the broker's: a command may not be dated after it, so
     that none can outrank all later ones, nor long before it, so that an old one
@@ -106,7 +110,10 @@ def decode_command(record: Record, trusted: Trusted) -> Command:
         raise CommandRefusedError(Refusal.UNREADABLE, command_id) from None
     if command.key.encode() != key:
         raise CommandRefusedError(Refusal.WRONG_SWITCH, command_id)
-    if len(set(signers)) < command.signatures:
+    heard = set(signers) if command.action is Action.TIGHTEN else set(signers) - guards
+    if not heard:
+        raise CommandRefusedError(Refusal.BEYOND_KEY, command_id)
+    if len(heard) < command.signatures:
         raise CommandRefusedError(Refusal.FOUR_EYES, command_id)
     late_ms = record.timestamp_ms - to_ms(command.issued_at)
     late_max_ms = COUNTERSIGN_MS_MAX if command.signatures > 1 else CLOCK_SKEW_MS_MAX
@@ -174,7 +181,8 @@ def _checked_signer(
 def _default_of(key: str, command_id: str, issued_at: str, signer: str) -> Command:
     """What a tombstone commands; ValueError when the key names no switch."""
     kind, scope, name = key.split("/")
-    action = {"switch": Action.RESUME, "breaker": Action.LIMITS}.get(kind)
+    kinds = {"switch": Action.RESUME, "breaker": Action.LIMITS, "guard": Action.TIGHTEN}
+    action = kinds.get(kind)
     if action is None:
         raise ValueError("no such kind of switch")
     # Converted, not constructed: construction alone checks no bounds.

@@ -1,9 +1,9 @@
 """What an operator may command of a running engine, and what is in force.
 
 A command acts on one switch: a stop of everything, a segment, a channel or a
-model, the breaker limits of a segment, or an alias of a model. The newest command of a switch is in
-force, by the time it was issued and then by its place on `decision.control`, so
-the order in which commands are read changes nothing.
+model, the breaker limits or the guard of a segment, or an alias of a model. The
+newest command of a switch is in force, by the time it was issued and then by its
+place on `decision.control`, so the order in which commands are read changes nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Action(StrEnum):
     STOP = "stop"
     RESUME = "resume"
     LIMITS = "limits"
+    TIGHTEN = "tighten"
     MODEL = "model"
 
 
@@ -49,8 +50,15 @@ class Limits(NamedTuple):
     amount_max_fen: int | None
 
 
+class Raised(NamedTuple):
+    """A cut-off so many points above the policy's, and the command that put it there."""
+
+    points: int
+    command_id: str
+
+
 class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One command; `limits` without any limit gives a segment back to the policy's."""
+    """One command; `limits` or `tighten` with nothing else gives a segment back to the policy."""
 
     command_id: Id
     action: Action
@@ -62,6 +70,8 @@ class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     approvals_max: Annotated[int, Meta(ge=0, le=10_000_000_000)] | None = None
     amount_max_fen: Fen | None = None
     model: ModelChange | None = None
+    raise_points: Annotated[int, Meta(ge=0, le=1_000)] | None = None
+    refer_all: bool = False
 
     def __post_init__(self) -> None:
         """ValueError for a name outside its scope, limits out of place or an instant that is none.
@@ -80,12 +90,20 @@ class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
             raise ValueError("model, and no other action, says which version is meant")
         if self.action is Action.MODEL and self.scope is not Scope.MODEL:
             raise ValueError("an alias is of a model")
+        if self.action is Action.TIGHTEN and self.scope is not Scope.SEGMENT:
+            raise ValueError("a segment is tightened")
+        if (self.raise_points is not None or self.refer_all) and self.action is not Action.TIGHTEN:
+            raise ValueError(f"{self.action.value} tightens nothing")
+        if self.raise_points is not None and self.refer_all:
+            raise ValueError("where all is referred no cut-off counts")
 
     @property
     def key(self) -> str:
         """The switch: compaction keeps the newest command of each."""
         if self.action is Action.LIMITS:
             return f"breaker/{self.scope.value}/{self.name}"
+        if self.action is Action.TIGHTEN:
+            return f"guard/{self.scope.value}/{self.name}"
         if self.model is not None:
             return _alias_key(self.model.alias, self.name)
         return f"switch/{self.scope.value}/{self.name}"
@@ -124,7 +142,9 @@ class Switches(Struct, frozen=True):
     """The highest offset read."""
     in_force: dict[str, Placed] = {}
     stops: dict[tuple[str, str], str] = {}
-    """Command id of the stop, by scope and name."""
+    """Command id of the stop, by scope and name; the guard's are under `guard`."""
+    raises: dict[str, Raised] = {}
+    """Cut-offs above the policy's, by segment."""
 
     def with_command(self, command: Command, offset: int) -> Switches:
         """These switches and one more command; an older one than that in force is ignored."""
@@ -132,14 +152,19 @@ class Switches(Struct, frozen=True):
         version = max(self.version, offset)
         standing = self.in_force.get(key)
         if standing is not None and standing.rank >= placed.rank:
-            return Switches(version, self.in_force, self.stops)
+            return Switches(version, self.in_force, self.stops, self.raises)
         in_force = {**self.in_force, key: placed}
         stops = {
-            (each.scope.value, each.name): each.command_id
+            ("guard" if each.refer_all else each.scope.value, each.name): each.command_id
             for each, _ in in_force.values()
-            if each.action is Action.STOP
+            if each.action is Action.STOP or each.refer_all
         }
-        return Switches(version, in_force, stops)
+        raises = {
+            each.name: Raised(each.raise_points, each.command_id)
+            for each, _ in in_force.values()
+            if each.raise_points
+        }
+        return Switches(version, in_force, stops, raises)
 
     def holds(self, offset: int) -> bool:
         """Whether the command at this offset is the newest of its switch."""
@@ -155,7 +180,15 @@ class Switches(Struct, frozen=True):
             or stops.get(("segment", segment))
             or stops.get(("channel", channel))
             or stops.get(("model", model_id))
+            or stops.get(("guard", segment))
         )
+
+    def raised(self, segment: str) -> Raised | None:
+        """By how much the cut-off of a segment stands above the policy's; None where it does not.
+
+        A segment that is referred whole is stopped instead.
+        """
+        return self.raises.get(segment)
 
     def limits(self, segment: str) -> Limits | None:
         """The commanded breaker limits of a segment; None when the policy's hold."""

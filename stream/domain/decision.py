@@ -161,6 +161,8 @@ class Standing(Struct, frozen=True, gc=False, omit_defaults=True):
     human_asked: bool = False
     revoked_at_ms: int | None = None
     stopped_by: str | None = None
+    raised_points: int = 0
+    tightened_by: str | None = None
     control_version: int = -1
     arm: Alias = Alias.CHAMPION
     models: tuple[ModelInForce, ...] = ()

@@ -37,7 +37,7 @@ from stream.domain.instant import from_ms, to_ms
 from stream.domain.lineup import Alias
 from stream.domain.topics import ACKS, CONTROL
 from stream.edge.clients import consumer, producer, record_of
-from stream.edge.key_pairs import OPERATOR
+from stream.edge.key_pairs import command_keys
 from stream.edge.shelf import ModelShelf
 from stream.errors import BrokerError, ModelError
 from stream.obs.control_metrics import ControlMetrics
@@ -70,7 +70,7 @@ class Controls:
         self._settings, self._worker, self._models = settings, worker, models
         self._metrics, self._log, self._shelf = metrics, log, shelf
         self._at_start: dict[str, Placed] | None = None
-        self._trusted = OPERATOR.read_public(settings.control_key_files)
+        self._trusted, self._guards = command_keys(settings)
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
         self._unsent: list[Acknowledgement] = []
@@ -179,7 +179,7 @@ class Controls:
         if offset is None:
             raise AssertionError("a record has an offset")
         try:
-            command = self._known(decode_command(record_of(message), self._trusted))
+            command = self._known(decode_command(record_of(message), self._trusted, self._guards))
         except CommandRefusedError as refused:
             self._refuse(offset, refused)
         else:

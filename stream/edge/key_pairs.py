@@ -1,6 +1,6 @@
 """The Ed25519 key files of those who sign.
 
-Operators sign their commands, the notary its checkpoints, a release its models.
+Operators sign their commands, the guard its own, the notary its checkpoints, a release its models.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from stream.codec.signatures import (
     read_private_key,
     read_public_key,
 )
+from stream.config import Settings
 from stream.errors import ConfigError
 
 
@@ -70,6 +71,13 @@ OPERATOR = KeyPair(
     "make a pair: tenminute control keygen DIR",
     "make a pair: tenminute control keygen DIR",
 )
+GUARD = KeyPair(
+    "guard",
+    "guard's key",
+    "guard key",
+    "make a pair: tenminute watch keygen DIR",
+    "name the guard's public key, in `guard_key_files`",
+)
 NOTARY = KeyPair(
     "notary",
     "notary's key",
@@ -84,3 +92,10 @@ RELEASE = KeyPair(
     "make a pair: tenminute model keygen DIR",
     "name the public half of a release key, in `model_key_files`",
 )
+
+
+def command_keys(settings: Settings) -> tuple[Trusted, frozenset[str]]:
+    """The keys whose commands count, and the ids of those that may tighten and nothing else."""
+    operators = OPERATOR.read_public(settings.control_key_files)
+    guards = GUARD.read_public(settings.guard_key_files)
+    return {**guards, **operators}, frozenset(guards.keys() - operators.keys())

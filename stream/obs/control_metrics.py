@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CONTROL_RESULTS: Final = (
     "applied", "superseded", "unsigned", "unknown_key", "bad_signature", "unreadable",
-    "wrong_switch", "out_of_time", "unknown_model", "four_eyes", "model_refused",
+    "wrong_switch", "out_of_time", "unknown_model", "four_eyes", "model_refused", "beyond_key",
 )  # fmt: skip
 LAST_AFFECTED_BUCKETS: Final = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,

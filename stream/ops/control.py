@@ -28,7 +28,7 @@ from stream.domain.control import Acknowledgement, AckResult, Command, Switches
 from stream.domain.instant import from_ms, to_ms
 from stream.domain.topics import ACKS, CONTROL
 from stream.edge.clients import consumer, producer, record_of
-from stream.edge.key_pairs import OPERATOR
+from stream.edge.key_pairs import command_keys
 from stream.errors import BrokerError, ConfigError
 
 ANSWER_SECONDS_MAX = 15.0
@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
 
 def trusted_of(settings: Settings, *own: Ed25519PrivateKey | None) -> Trusted:
     """The keys whose commands are shown as in force: the configured ones and one's own."""
-    trusted = dict(OPERATOR.read_public(settings.control_key_files))
+    trusted = dict(command_keys(settings)[0])
     for private in own:
         if private is not None:
             trusted[key_id(private.public_key())] = private.public_key()
@@ -133,10 +133,11 @@ def send(settings: Settings, signed: tuple[bytes, bytes, Headers]) -> int:
 def look(settings: Settings, trusted: Trusted) -> Seen:
     """Read both topics to their ends."""
     switches, refused = Switches(), {}
+    guards = command_keys(settings)[1]
     for message in read_all(settings, CONTROL):
         offset = message.offset() or 0
         try:
-            command = decode_command(record_of(message), trusted)
+            command = decode_command(record_of(message), trusted, guards)
             switches = switches.with_command(command, offset)
         except CommandRefusedError as error:
             refused[offset] = error.refusal.value

@@ -28,7 +28,8 @@ def rows_of(seen: Seen) -> list[dict[str, Any]]:
 def _deviates(command: Command) -> bool:
     """Whether a command in force makes a difference to the policy alone."""
     limited = (command.approvals_max, command.amount_max_fen) != (None, None)
-    return command.action is Action.STOP or limited
+    tightened = bool(command.raise_points) or command.refer_all
+    return command.action is Action.STOP or limited or tightened
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
@@ -75,6 +76,8 @@ def _row(placed: Placed, seen: Seen) -> dict[str, Any]:
         "name": command.name,
         "approvals_max": command.approvals_max,
         "amount_max_fen": command.amount_max_fen,
+        "raise_points": command.raise_points,
+        "refer_all": command.refer_all,
         "since": command.issued_at,
         "by": command.issued_by,
         "reason": command.reason,
@@ -130,6 +133,8 @@ def _last(last_affected_ms: int | None) -> str:
 def _what(row: dict[str, Any]) -> str:
     if row["what"] == Action.STOP.value:
         return "stop"
+    if row["what"] == Action.TIGHTEN.value:
+        return "refer all" if row["refer_all"] else f"cut-off {row['raise_points']} points higher"
     parts = []
     if row["approvals_max"] is not None:
         parts.append(f"at most {row['approvals_max']:,} approvals")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+from stream.domain.control import Raised
 from stream.domain.decision import Outcome, RuleHit
 from stream.domain.reasons import ReasonCode as Code
 from stream.domain.whitelist import WhitelistEntry
@@ -42,7 +43,7 @@ def after_score(
         trail.append(RuleHit("offer", "refer", {"listed": False}))
         return refer(policy, (Code.NOT_LISTED,))
     band = None if score is None else _band(score, segment)
-    reasons = _model(score, band, segment, trail)
+    reasons = _model(score, band, segment, case.raised, trail)
     if reasons or band is None:
         return refer(policy, reasons or (Code.MODEL_FAILED,))
     affordable = _affordable(case, entry, segment, trail)
@@ -84,17 +85,22 @@ def _band(score: Score, segment: SegmentPolicy) -> Band | None:
 
 
 def _model(
-    score: Score | None, band: Band | None, segment: SegmentPolicy, trail: list[RuleHit]
+    score: Score | None,
+    band: Band | None,
+    segment: SegmentPolicy,
+    raised: Raised | None,
+    trail: list[RuleHit],
 ) -> tuple[Code, ...]:
     """Reasons to refer on the score, none when it approves; the edge itself approves.
 
     A score outside the policy's scale, or below the cut-off with nothing that
-    speaks against the case, cannot be explained: the model counts as failed.
+    speaks against the case, cannot be explained: the model counts as failed. One
+    that only a raised cut-off refers is explained by that.
     """
     if score is None:
         trail.append(RuleHit("model", "refer", {"points": None}))
         return (Code.MODEL_FAILED,)
-    points, edge = score.points, segment.cut_off_points
+    points, edge = score.points, segment.cut_off_points + (raised.points if raised else 0)
     sound = segment.points_min <= points <= segment.points_max and 0.0 <= score.pd <= 1.0
     passed = sound and points >= edge and band is not None
     values: Values = {
@@ -102,10 +108,14 @@ def _model(
         "cut_off_points": edge,
         "band": band.name if band is not None else None,
     }
+    if raised is not None:
+        values["tightened_by"] = raised.command_id
     trail.append(RuleHit("model", "pass" if passed else "refer", values))
     if passed:
         return ()
-    return (_adverse(score) if sound else ()) or (Code.MODEL_FAILED,)
+    by_guard = sound and band is not None and points >= segment.cut_off_points
+    unexplained = Code.HALTED if by_guard else Code.MODEL_FAILED
+    return (_adverse(score) if sound else ()) or (unexplained,)
 
 
 def _adverse(score: Score) -> tuple[Code, ...]:

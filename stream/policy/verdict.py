@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stream.domain.application import Application
 from stream.domain.bureau import BureauFeatures
+from stream.domain.control import Raised
 from stream.domain.decision import Outcome
 from stream.domain.reasons import ReasonCode
 from stream.domain.whitelist import WhitelistEntry
@@ -35,6 +36,8 @@ class Case(NamedTuple):
     cancelled: bool = False
     human_asked: bool = False
     revoked_at_ms: int | None = None
+    raised: Raised | None = None
+    """How far the guard has put the cut-off above the policy's."""
 
 
 class Score(NamedTuple):

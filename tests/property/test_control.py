@@ -54,7 +54,7 @@ def test_stopped_is_what_the_newest_commands_say(
     covering = {
         each.command_id
         for each in newest.values()
-        if each.action.value == "stop" and each.covers(segment, channel, model)
+        if (each.action.value == "stop" or each.refer_all) and each.covers(segment, channel, model)
     }
     stopped = read(log).stopped(segment, channel, model)
     assert bool(covering) == (stopped is not None)

@@ -23,6 +23,11 @@ from stream.domain.control import Limits, Switches
         {"action": "limits", "scope": "channel", "name": "h5", "approvals_max": 1},
         {"action": "limits", "approvals_max": -1},
         {"action": "stop", "approvals_max": 1},
+        {"action": "stop", "raise_points": 20},
+        {"action": "stop", "refer_all": True},
+        {"action": "tighten", "scope": "everything", "name": "all", "refer_all": True},
+        {"action": "tighten", "raise_points": -1},
+        {"action": "tighten", "raise_points": 20, "refer_all": True},
         {"issued_at": "yesterday"},
         {"issued_at": "2026-11-24T08:00:00"},
         {"reason": "two\nlines"},
@@ -46,6 +51,7 @@ def test_what_is_no_command_is_refused(changes: dict[str, Any]) -> None:
         ("switch/everything/all", {"scope": "everything", "name": "all"}),
         ("switch/model/farmer", {"scope": "model"}),
         ("breaker/segment/farmer", {"action": "limits", "approvals_max": 5}),
+        ("guard/segment/farmer", {"action": "tighten", "raise_points": 20}),
     ],
 )
 def test_the_key_is_the_switch(expected: str, changes: dict[str, Any]) -> None:
