@@ -31,6 +31,7 @@ from stream.ops.publish import publish
 from stream.ops.replay_cli import replay
 from stream.ops.tail import tail
 from stream.ops.topics_cli import topics_app
+from stream.ops.what_if_cli import what_if
 from stream.policy.cli import app as policy_app
 
 EXIT_CODES = "Exit codes: 0 ok, 1 failed or drift, 2 configuration, 3 broker, 4 model."
@@ -112,6 +113,7 @@ app.command()(publish)
 app.command()(tail)
 app.command()(explain)
 app.command()(replay)
+app.command()(what_if)
 app.command()(doctor)
 app.command()(disburse)
 app.command()(loop)

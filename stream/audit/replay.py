@@ -1,35 +1,29 @@
-"""Decide again from the audit record alone, with the engine's own pipeline, and compare.
+"""Decide again from the audit records alone, with the engine's own pipeline, and compare.
 
-Policy and models are found by the hash stamped on the decision; under another
-hash nothing is compared.
+Each record is decided under the policy and the models it names, where they are at
+hand, and otherwise under those in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from enum import StrEnum
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from stream.audit.again import decide_again
+from stream.audit.again import Again, decide_again
+from stream.audit.verdict import Sides, Verdict, compare
 from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit
-from stream.domain.decision import Audit, Decision
-from stream.domain.topics import AUDIT
+from stream.domain.decision import Audit, ModelInForce
+from stream.domain.instant import to_ms
+from stream.domain.lineup import Alias
+from stream.lineup import Lineup, Trial
 from stream.pipeline import Pipeline
 from stream.policy.model import Policy
-from stream.ports import Scorers
+from stream.ports import Scorer, Scorers
 
-
-class Verdict(StrEnum):
-    """What came of deciding one record again."""
-
-    IDENTICAL = "identical"
-    DIFFERENT = "different"
-    OTHER_POLICY = "other policy"
-    OTHER_MODEL = "other model"
-    UNREADABLE = "unreadable"
-    NOT_A_DECISION = "not a decision"
+_ODD = (msgspec.DecodeError, UnicodeDecodeError, ValueError, KeyError, ArithmeticError)
+"""What a record raises that no engine wrote."""
 
 
 class Replayed(NamedTuple):
@@ -39,6 +33,17 @@ class Replayed(NamedTuple):
     application_id: str = ""
     fields: tuple[str, ...] = ()
     detail: str = ""
+    other_answer: bool = False
+    """Whether outcome, amount, price or reasons differ."""
+    decided_at_ms: int | None = None
+    """None where the record does not say."""
+
+
+class Older(NamedTuple):
+    """Policies and models that once decided, by their SHA-256."""
+
+    policies: Mapping[str, Policy]
+    models: Mapping[str, Scorer]
 
 
 class _Recorded(msgspec.Struct):
@@ -47,80 +52,131 @@ class _Recorded(msgspec.Struct):
     decision: msgspec.Raw
 
 
+class _Wanted(NamedTuple):
+    """What a record was decided under; its model where it has one and no line-up."""
+
+    policy: str
+    segment: str
+    models: tuple[ModelInForce, ...]
+    model: str | None
+
+    @classmethod
+    def of(cls, audit: Audit) -> _Wanted:
+        decision, models = audit.decision, audit.standing.models
+        used = decision.model.sha256 if decision.model and not models else None
+        return cls(decision.policy.sha256, decision.segment, models, used)
+
+
+class _Ready(NamedTuple):
+    """The pipeline for what is wanted, and what of it is not at hand."""
+
+    pipeline: Pipeline
+    same_model: bool
+    lacking: str
+
+
+class _Case(NamedTuple):
+    """A record read: where it stood, what it says, its bytes."""
+
+    place: int
+    audit: Audit
+    value: bytes
+
+
 _recorded = msgspec.json.Decoder(_Recorded)
 
 
 class Replayer:
-    """Decides audit records again under one policy and one set of models."""
+    """Decides audit records again."""
 
-    def __init__(self, scorers: Scorers, policy: Policy) -> None:
-        """Pair policy and models as the engine does; KeyError names a missing model."""
-        self._policy = policy
-        self._pipeline = Pipeline(scorers, policy)
-        self._models = {each.manifest.onnx_sha256 for each in scorers.values()}
+    def __init__(self, scorers: Scorers, policy: Policy, older: Older | None = None) -> None:
+        """`scorers` and `policy` are in force; KeyError names a model the policy lacks."""
+        known = older or Older({}, {})
+        self._scorers, self._policy = scorers, policy
+        self._policies = {**known.policies, policy.sha256: policy}
+        in_force = {each.manifest.onnx_sha256: each for each in scorers.values()}
+        self._models = {**known.models, **in_force}
+        self._ready: dict[_Wanted, _Ready] = {}
+        Pipeline(scorers, policy)
 
     def replay(self, value: bytes, ce_type: str | None = None) -> Replayed:
         """One record of `decision.audit`, decided again and compared byte for byte."""
-        if ce_type == DEAD_LETTER_AUDITED:
-            return Replayed(Verdict.NOT_A_DECISION)
-        try:
-            audit, recorded = decode_audit(value), bytes(_recorded.decode(value).decision)
-            foreign = self._foreign(audit.decision)
-            again = foreign or self._again(audit)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, KeyError) as error:
-            return Replayed(Verdict.UNREADABLE, detail=type(error).__name__)
-        if isinstance(again, Replayed):
-            return again
-        return _compared(audit, recorded, again)
+        return self.replay_all([(value, ce_type)])[0]
 
-    def _foreign(self, decision: Decision) -> Replayed | None:
-        """Why the decision cannot be made again here, if so."""
-        name, used = decision.application_id, decision.policy.sha256
-        if used != self._policy.sha256:
-            detail = f"decided under policy {used[:16]}, this is {self._policy.sha256[:16]}"
-            return Replayed(Verdict.OTHER_POLICY, name, detail=detail)
-        model = decision.model
-        if model is not None and model.sha256 not in self._models:
-            detail = f"scored by {model.model_id} {model.version}, {model.sha256[:16]}"
-            return Replayed(Verdict.OTHER_MODEL, name, detail=detail)
-        return None
+    def replay_all(self, records: Sequence[tuple[bytes, str | None]]) -> list[Replayed]:
+        """Values with their `ce_type`, decided again together where that changes nothing."""
+        found: list[Replayed] = []
+        groups: dict[_Wanted, list[_Case]] = {}
+        for index, (value, ce_type) in enumerate(records):
+            found.append(Replayed(Verdict.NOT_A_DECISION))
+            if ce_type == DEAD_LETTER_AUDITED:
+                continue
+            try:
+                audit = decode_audit(value)
+            except _ODD as error:
+                found[index] = Replayed(Verdict.UNREADABLE, detail=type(error).__name__)
+            else:
+                groups.setdefault(_Wanted.of(audit), []).append(_Case(index, audit, value))
+        for wanted, cases in groups.items():
+            ready = self._ready.get(wanted) or self._make_ready(wanted)
+            for case, replayed in zip(cases, _replayed(ready, cases), strict=True):
+                found[case.place] = replayed
+        return found
 
-    def _again(self, audit: Audit) -> tuple[bytes, Audit] | Replayed:
-        """The decision made again and its audit record."""
-        name = audit.decision.application_id
-        batch = decide_again(self._pipeline, audit)
-        if batch is None:
-            return Replayed(Verdict.UNREADABLE, name, detail="neither application nor answer")
-        value = next((out.value for out in batch.outputs if out.topic == AUDIT), None)
-        if not batch.audits or value is None:
-            buried = ", ".join(error.field for _, error in batch.buried)
-            fields = ("decision",)
-            detail = f"set aside now: {buried}" if buried else "not decided now"
-            return Replayed(Verdict.DIFFERENT, name, fields, detail)
-        return bytes(_recorded.decode(value).decision), batch.audits[0][1]
+    def _make_ready(self, wanted: _Wanted) -> _Ready:
+        policy = self._policies.get(wanted.policy, self._policy)
+        lacking = [] if wanted.policy in self._policies else [f"policy {wanted.policy[:16]}"]
+        scorers: dict[str, Scorer | Lineup] = dict(self._scorers)
+        named = {each.sha256: each.version for each in wanted.models}
+        if wanted.model is not None:
+            named[wanted.model] = ""
+        missing = [sha256 for sha256 in named if sha256 not in self._models]
+        lacking += [f"model {named[sha256]} {sha256[:16]}".replace("  ", " ") for sha256 in missing]
+        model_id = next(p.model for s, p in policy.segments.items() if s == wanted.segment)
+        if not missing and wanted.models:
+            scorers[model_id] = self._lineup(wanted.models)
+        elif not missing and wanted.model is not None:
+            scorers[model_id] = self._models[wanted.model]
+        detail = f"{', '.join(lacking)} not at hand" if lacking else ""
+        ready = _Ready(Pipeline(scorers, policy), not missing, detail)
+        self._ready[wanted] = ready
+        return ready
+
+    def _lineup(self, models: Sequence[ModelInForce]) -> Lineup:
+        """The line-up that a record tells of."""
+        placed = {each.alias: (self._models[each.sha256], each) for each in models}
+        champion, _ = placed[Alias.CHAMPION]
+        trial = None
+        if Alias.CHALLENGER in placed:
+            scorer, told = placed[Alias.CHALLENGER]
+            trial = Trial(scorer, told.share_bps, told.salt)
+        shadow = placed[Alias.SHADOW][0] if Alias.SHADOW in placed else None
+        return Lineup(champion, trial, shadow, told=True)
 
 
-def _compared(audit: Audit, recorded: bytes, again: tuple[bytes, Audit]) -> Replayed:
-    name = audit.decision.application_id
-    now, made = again
-    # The decision is compared as bytes; what it followed from, whichever release writes it.
-    same = msgspec.structs.replace(made, engine_version=audit.engine_version)
-    if now == recorded and same == audit:
-        return Replayed(Verdict.IDENTICAL, name)
-    before, after = msgspec.to_builtins(audit), msgspec.to_builtins(same)
-    fields = tuple(_differing(before, after, "")) or ("the decision's bytes",)
-    return Replayed(Verdict.DIFFERENT, name, fields)
+def _replayed(ready: _Ready, cases: Sequence[_Case]) -> list[Replayed]:
+    """All cases together; one by one when one of them is no record of an engine."""
+    try:
+        again = decide_again(ready.pipeline, [case.audit for case in cases])
+    except _ODD as error:
+        if len(cases) > 1:
+            return [_replayed(ready, [case])[0] for case in cases]
+        name = cases[0].audit.decision.application_id
+        return [Replayed(Verdict.UNREADABLE, name, detail=type(error).__name__)]
+    return [_told(ready, case, made) for case, made in zip(cases, again, strict=True)]
 
 
-def _differing(one: Any, other: Any, path: str) -> Iterator[str]:  # noqa: ANN401
-    """Paths of the fields that are not equal, in the order of the record."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in [*one, *(key for key in other if key not in one)]:
-            name = f"{path}.{key}" if path else key
-            yield from _differing(one.get(key), other.get(key), name)
-    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        for index in range(max(len(one), len(other))):
-            left, right = (part[index] if index < len(part) else None for part in (one, other))
-            yield from _differing(left, right, f"{path}[{index}]")
-    elif one != other:
-        yield path
+def _told(ready: _Ready, case: _Case, again: Again | None) -> Replayed:
+    name, at_ms = case.audit.decision.application_id, to_ms(case.audit.decision.decided_at)
+    if again is None:
+        return Replayed(Verdict.UNREADABLE, name, detail="neither application nor answer")
+    if again.audit is None:
+        detail = f"set aside now: {again.set_aside}"
+        return Replayed(Verdict.DATA, name, ("decision",), detail, True, at_ms)
+    if again.value == case.value:
+        return Replayed(Verdict.MATCH, name, decided_at_ms=at_ms)
+    raw = bytes(_recorded.decode(case.value).decision)
+    sides = Sides(case.audit, raw, again.audit, again.decision)
+    found = compare(sides, same_model=ready.same_model)
+    detail = "" if found.verdict is Verdict.MATCH else ready.lacking
+    return Replayed(found.verdict, name, found.fields, detail, found.other_answer, at_ms)

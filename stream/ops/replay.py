@@ -3,116 +3,218 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.table import Table
 
-from stream.audit.replay import Replayed, Replayer, Verdict
+from stream.audit.replay import Older, Replayed, Replayer
+from stream.audit.verdict import Verdict
 from stream.config import Settings
 from stream.domain.topics import AUDIT
 from stream.edge.clients import require_topic
 from stream.edge.model_folder import trusted_keys
-from stream.edge.onnx_scorer import load_models
+from stream.edge.onnx_scorer import OnnxScorer, load_models
 from stream.errors import Exit
-from stream.ops.audit_read import FileSource, Kept, Source
+from stream.ops.audit_read import Source
+from stream.ops.crew import results, watched
 from stream.ops.last_run import reachable
+from stream.ops.spans import Seen, Span, spans_of_file, spans_of_topic
 from stream.policy.load import load_policy
+from stream.scoring.manifest import MANIFEST_FILE
 
 SHOWN = 20
-_FOREIGN = (Verdict.OTHER_POLICY, Verdict.OTHER_MODEL)
-_WRONG = (Verdict.DIFFERENT, Verdict.UNREADABLE)
+TOGETHER = 1_000
+"""Records put before the pipeline at a time: enough for whole batches of the engine."""
+
+WIDTH = 80
+_CHANGED = (Verdict.DATA, Verdict.MODEL, Verdict.RULE, Verdict.UNREADABLE)
 
 
 class Wanted(NamedTuple):
-    """Which decisions, and from where; all of a broker's when nothing is named."""
+    """Which decisions, and from where; all of a broker's when nothing is named.
+
+    `since_ms` and `until_ms` are on `decided_at`, the end not included.
+    """
 
     application: str | None = None
     partition: int | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
     file: Path | None = None
     bootstrap: str | None = None
 
 
-def run(settings: Settings, wanted: Wanted, *, as_json: bool) -> Exit:
+class Tally(NamedTuple):
+    """Records by verdict, how many of them have another answer, and the first that changed."""
+
+    records: Counter[Verdict]
+    other_answers: Counter[Verdict]
+    shown: list[tuple[int, int, Replayed]]
+
+    @classmethod
+    def empty(cls) -> Tally:
+        """Of nothing."""
+        return cls(Counter(), Counter(), [])
+
+    def total(self) -> int:
+        """How many were counted."""
+        return self.records.total()
+
+    def add(self, seen: Seen, replayed: Replayed) -> None:
+        """Count one."""
+        self.records[replayed.verdict] += 1
+        self.other_answers[replayed.verdict] += replayed.other_answer
+        if replayed.verdict in _CHANGED and len(self.shown) < SHOWN:
+            self.shown.append((seen.partition, seen.offset, replayed))
+
+    def merge(self, other: Tally) -> None:
+        """Count what another process counted."""
+        self.records.update(other.records)
+        self.other_answers.update(other.other_answers)
+        self.shown.extend(other.shown[: SHOWN - len(self.shown)])
+
+
+class ReplayJob(NamedTuple):
+    """What a process needs to replay spans."""
+
+    wanted: Wanted
+    policies: tuple[Path, ...] = ()
+
+    def begin(self, settings: Settings) -> Callable[[Iterable[Seen]], Tally]:
+        """Load policies and models."""
+        replayer = replayer_of(settings, self.policies)
+        return lambda records: _replay(replayer, self.wanted, records)
+
+
+def run(settings: Settings, job: ReplayJob, workers: int, *, as_json: bool) -> Exit:
     """Replay what is wanted, tell it, and say how it went."""
-    replayer = replayer_of(settings)
-    counts: Counter[Verdict] = Counter()
-    shown: list[tuple[Kept, Replayed]] = []
+    replayer_of(settings, job.policies)  # what is wrong with them is said once, and here
+    tally = Tally.empty()
+    started = time.monotonic()
     with ExitStack() as stack:
-        source = _source(stack, settings, wanted)
-        console = Console(stderr=True)
-        quiet = as_json or not console.is_terminal
-        bar = stack.enter_context(Progress(console=console, transient=True, disable=quiet))
-        for record in _records(source, wanted, bar):
-            replayed = replayer.replay(record.value, record.ce_type)
-            if wanted.application not in (None, replayed.application_id):
-                continue
-            counts[replayed.verdict] += 1
-            if replayed.verdict in (*_WRONG, *_FOREIGN) and len(shown) < SHOWN:
-                shown.append((record, replayed))
-    _tell(counts, shown, as_json=as_json)
-    return _exit_of(counts) if counts or wanted.application is None else Exit.FAILED
+        settings, spans = spans_of(stack, settings, job.wanted)
+        found = results(settings, job, spans, workers)
+        for each in watched(found, spans, Tally.total, hidden=as_json):
+            tally.merge(each)
+    _tell(tally, time.monotonic() - started, as_json=as_json)
+    changed = any(tally.records[verdict] for verdict in _CHANGED)
+    return Exit.FAILED if changed or not tally.records else Exit.OK
 
 
-def replayer_of(settings: Settings) -> Replayer:
-    """The policy and the models that the settings name."""
+def replayer_of(settings: Settings, policies: Iterable[Path] = ()) -> Replayer:
+    """The policy in force, older ones, and every model under `models_dir`."""
     policy = load_policy(settings.policy_file)
-    models = sorted({segment.model for segment in policy.segments.values()})
-    return Replayer(load_models(settings.models_dir, models, trusted_keys(settings)), policy)
+    names = sorted({segment.model for segment in policy.segments.values()})
+    trusted = trusted_keys(settings)
+    scorers = load_models(settings.models_dir, names, trusted)
+    in_force = {(name, each.manifest.version) for name, each in scorers.items()}
+    folders = (path.parent for path in sorted(settings.models_dir.glob(f"*/*/{MANIFEST_FILE}")))
+    others = [
+        OnnxScorer(folder, trusted)
+        for folder in folders
+        if folder.name[0].isdigit() and (folder.parent.name, folder.name) not in in_force
+    ]
+    older = Older(
+        {each.sha256: each for each in map(load_policy, policies)},
+        {each.manifest.onnx_sha256: each for each in others},
+    )
+    return Replayer(scorers, policy, older)
 
 
-def _source(stack: ExitStack, settings: Settings, wanted: Wanted) -> Source | FileSource:
+def spans_of(stack: ExitStack, settings: Settings, wanted: Wanted) -> tuple[Settings, list[Span]]:
+    """Where the wanted records are, and the settings to read them with while `stack` is open."""
     if wanted.file is not None:
-        return FileSource(wanted.file)
+        return settings, spans_of_file(wanted.file)
     servers = stack.enter_context(reachable(wanted.bootstrap, settings))
     require_topic(servers, AUDIT, **settings.kafka)
-    source = Source(settings.model_copy(update={"bootstrap": servers}))
+    settings = settings.model_copy(update={"bootstrap": servers})
+    source = Source(settings)
     stack.callback(source.close)
-    return source
+    return settings, spans_of_topic(source, wanted.partition)
 
 
-def _records(source: Source | FileSource, wanted: Wanted, bar: Progress) -> Iterator[Kept]:
-    """The records asked for; for one application, those in which its id occurs."""
-    needle = (wanted.application or "").encode()
-    for number in source.partitions() if wanted.partition is None else [wanted.partition]:
-        low, high = source.bounds(AUDIT, number)
-        task = bar.add_task(f"partition {number}", total=high - low)
-        for count, record in enumerate(source.records(AUDIT, number)):
-            if count % 100 == 0:
-                bar.update(task, completed=record.offset - low)
-            if needle in record.value:
-                yield record
+def _replay(replayer: Replayer, wanted: Wanted, records: Iterable[Seen]) -> Tally:
+    tally = Tally.empty()
+    chosen = (seen for seen in records if _may_be(seen, wanted))
+    for part in _parts(chosen):
+        replayed = replayer.replay_all([(seen.value, seen.ce_type) for seen in part])
+        for seen, each in zip(part, replayed, strict=True):
+            if _is(each, wanted):
+                tally.add(seen, each)
+    return tally
 
 
-def _exit_of(counts: Counter[Verdict]) -> Exit:
-    if any(counts[verdict] for verdict in _WRONG):
-        return Exit.FAILED
-    return Exit.CONFIG if any(counts[verdict] for verdict in _FOREIGN) else Exit.OK
+def _parts(records: Iterator[Seen]) -> Iterator[list[Seen]]:
+    while part := list(islice(records, TOGETHER)):
+        yield part
 
 
-def _tell(counts: Counter[Verdict], shown: list[tuple[Kept, Replayed]], *, as_json: bool) -> None:
+def _may_be(seen: Seen, wanted: Wanted) -> bool:
+    """Whether a record is worth decoding: its partition, and the id somewhere in its bytes."""
+    here = wanted.partition in (None, seen.partition)
+    return here and (wanted.application or "").encode() in seen.value
+
+
+def _is(replayed: Replayed, wanted: Wanted) -> bool:
+    """Whether it is the application, and decided within the time; the unreadable may be either."""
+    if wanted.application not in (None, replayed.application_id):
+        return False
+    at_ms = replayed.decided_at_ms
+    if at_ms is None:
+        return replayed.verdict is Verdict.UNREADABLE or wanted.since_ms == wanted.until_ms is None
+    early = wanted.since_ms is not None and at_ms < wanted.since_ms
+    return not early and (wanted.until_ms is None or at_ms < wanted.until_ms)
+
+
+def _tell(tally: Tally, seconds: float, *, as_json: bool) -> None:
+    records = tally.total()
+    speed = records / seconds if seconds > 0 else 0.0
     if as_json:
-        found = {
-            "counts": {verdict.value: counts[verdict] for verdict in Verdict},
+        found: dict[str, Any] = {
+            "records": records,
+            "verdicts": {verdict.value: tally.records[verdict] for verdict in Verdict},
+            "other_answers": {verdict.value: tally.other_answers[verdict] for verdict in _CHANGED},
+            "seconds": round(seconds, 3),
+            "records_per_second": round(speed, 1),
             "shown": [
-                {"partition": record.partition, "offset": record.offset, **each._asdict()}
-                for record, each in shown
+                {"partition": partition, "offset": offset, **each._asdict()}
+                for partition, offset, each in tally.shown
             ],
         }
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     console = Console(highlight=False, soft_wrap=True)
-    for record, each in shown:
-        where = f"{AUDIT}/{record.partition}/{record.offset}"
+    for partition, offset, each in tally.shown:
         what = ", ".join(each.fields) + (f" ({each.detail})" if each.detail else "")
+        where = f"{AUDIT}/{partition}/{offset}"
         console.print(f"{each.verdict.value}: {each.application_id} at {where}: {what}")
-    if not counts:
+    if not records:
         console.print("no such decision in the audit")
         return
-    told = ", ".join(f"{count:,} {verdict.value}" for verdict, count in sorted(counts.items()))
-    console.print(f"replayed: {told}")
+    console.print(_table(tally), width=WIDTH)
+    noun = "record" if records == 1 else "records"
+    console.print(f"{records:,} {noun} in {seconds:,.1f} s, {speed:,.0f} a second")
+
+
+def _table(tally: Tally) -> Table:
+    """Verdicts with their counts, and how many of them would be answered otherwise."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("verdict", width=20)
+    for title in ("records", "share", "other answer"):
+        table.add_column(title, justify="right", width=14)
+    whole = tally.total()
+    for verdict in Verdict:
+        count = tally.records[verdict]
+        if not count and verdict not in (Verdict.MATCH, *_CHANGED[:3]):
+            continue
+        other = f"{tally.other_answers[verdict]:,}" if verdict in _CHANGED[:3] else ""
+        table.add_row(verdict.value, f"{count:,}", f"{100 * count / whole:.4g} %", other)
+    return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from stream.audit.replay import Verdict
+from stream.audit.verdict import Verdict
 from stream.config import Settings
 from stream.demo.reconcile import read
 from stream.domain.topics import AUDIT
@@ -29,9 +29,9 @@ def replay_audit(settings: Settings) -> Replay:
         kind = (dict(found.headers).get("ce_type") or b"").decode()
         replayed = replayer.replay(found.value, kind)
         counts[replayed.verdict] += 1
-        if replayed.verdict not in (Verdict.IDENTICAL, Verdict.NOT_A_DECISION):
+        if replayed.verdict not in (Verdict.MATCH, Verdict.NOT_A_DECISION):
             where = f"{AUDIT}/{found.partition}/{found.offset}"
             what = ", ".join(replayed.fields) or replayed.detail
             different.append(f"{where} replayed: {replayed.verdict.value}: {what}")
     records = counts.total() - counts[Verdict.NOT_A_DECISION]
-    return Replay(records, counts[Verdict.IDENTICAL], tuple(different[:20]))
+    return Replay(records, counts[Verdict.MATCH], tuple(different[:20]))

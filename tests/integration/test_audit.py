@@ -163,10 +163,10 @@ def test_from_the_first_link_to_the_broken_one(settings: Settings, tmp_path: Pat
     assert (code, json.loads(output)["sound"]) == (0, True)
     code, output = run("replay", "--all", "--json", *where)
     assert code == 0, output
-    assert json.loads(output)["counts"]["identical"] == 80
-    code, output = run("replay", "--application", f"app-{token(7)[-8:]}", *where)
-    assert (code, "1 identical" in output) == (0, True), output
-    assert run("replay", "--application", "app-of-nobody", *where)[0] == 1
+    assert json.loads(output)["verdicts"]["match"] == 80
+    code, output = run("replay", "--application-id", f"app-{token(7)[-8:]}", *where)
+    assert (code, "1 record in" in output) == (0, True), output
+    assert run("replay", "--application-id", "app-of-nobody", *where)[0] == 1
 
     spoilt(export, tmp_path, public)
     forged(settings, private, public)
@@ -199,7 +199,7 @@ def spoilt(export: Path, tmp_path: Path, public: str) -> None:
     spoilt_file.write_text("\n".join(cases["altered"]) + "\n", encoding="utf-8")
     code, output = run("replay", "--all", "--file", str(spoilt_file))
     assert code == 1
-    assert "different: " in output
+    assert "changed by rule: " in output
 
 
 def forged(settings: Settings, private: Ed25519PrivateKey, public: str) -> None:

@@ -46,9 +46,10 @@ MAY_IMPORT = {
     "stream.worker": {"stream.batch", "stream.domain", "stream.errors", "stream.limits",
                       "stream.pipeline", "stream.ports", "stream.world"},
     # An auditor decides again with the same pipeline, so what it may import the audit may.
-    "stream.audit": {"cryptography", "msgspec", "stream.batch", "stream.codec", "stream.domain",
-                     "stream.errors", "stream.lineup", "stream.pipeline", "stream.policy",
-                     "stream.ports"},
+    "stream.audit": {"cryptography", "msgspec", "numpy", "stream.batch", "stream.codec",
+                     "stream.compose", "stream.domain", "stream.errors", "stream.limits",
+                     "stream.lineup", "stream.pipeline", "stream.policy", "stream.ports",
+                     "stream.scoring"},
     # What the watch says must be the same after a restart, so it is core too.
     "stream.watch": {"msgspec", "stream.domain", "stream.policy", "stream.scoring"},
     "stream.errors": set(),

@@ -2,137 +2,37 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
-from builders import FakeViews, at_home, bureau, entry, record, token, under
+from audit_cases import MODELS, PARTITIONS, audit_of, audits, people
+from builders import at_home, under
 from policy_cases import POLICY
 
-from stream.audit.replay import Replayer, Verdict
+from stream.audit.replay import Older, Replayer
+from stream.audit.verdict import BYTES, Verdict
 from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit
-from stream.config import Settings
-from stream.domain.control import Action, Command, Scope, Switches
+from stream.domain.application import Segment
 from stream.domain.decision import Outcome
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
-from stream.domain.topics import AUDIT, EVENTS, REVIEWS
-from stream.edge.onnx_scorer import load_models
+from stream.domain.topics import AUDIT
+from stream.lineup import Lineup, Trial
 from stream.pipeline import Pipeline
-from stream.ports import Output, Record
+from stream.ports import FloatMatrix, Scorer
 
-MODELS = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
-PIPELINE = Pipeline(MODELS, POLICY)
 REPLAYER = Replayer(MODELS, POLICY)
-PARTITIONS, PEOPLE = 3, 300
-SUBMITTED = "2026-11-24T08:00:00Z"
-
-
-def _people() -> tuple[list[Record], FakeViews]:
-    """Applications of many kinds; every third person applies a second time."""
-    chance, records, held = random.Random(4), [], []
-    for number in range(PEOPLE):
-        name = token(number)
-        if number % 11:
-            limit_fen = chance.choice((500_000, 3_000_000, 8_000_000))
-            held.append(entry(applicant_token=name, limit_fen=limit_fen))
-        if number % 13:
-            view: dict[str, Any] = {
-                "applicant_token": name,
-                "accounts_past_due": int(number % 17 == 0),
-                "inquiries_12m": chance.randrange(9),
-                "utilisation_pct": chance.random() * 100,
-            }
-            held.append(bureau(**view))
-        for again in range(1 + (number % 3 == 0)):
-            income_fen = chance.choice((6_000_000, 12_000_000, 20_000_000))
-            records.append(
-                record(
-                    application_id=f"app-{number:06d}-{again}",
-                    applicant_token=name,
-                    requested_amount_fen=chance.choice((1_000_000, 5_000_000)),
-                    declared={"annual_income_fen": income_fen, "employment_years": number % 12},
-                )
-            )
-    return records, FakeViews(*held)
-
-
-def _on(topic: str, name: str, **facts: Any) -> Record:
-    value = msgspec.json.encode({"applicant_token": name, **facts})
-    sent = record(applicant_token=name)._replace(topic=topic, value=value)
-    return at_home(sent, PARTITIONS)
-
-
-def _events(kind: str, number: int) -> Record:
-    name, application = token(number), f"app-{number:06d}-0"
-    facts = {"event_id": f"event-{number:06d}", "kind": kind, "occurred_at": SUBMITTED}
-    return _on(EVENTS, name, application_id=application, **facts)
-
-
-def _reviews(outputs: list[Output]) -> list[Record]:
-    """A reviewer's answer to every referral, one in four a decline."""
-    answers = []
-    for index, audit in enumerate(map(_audit_of, outputs)):
-        decision = audit.decision
-        if decision.outcome is Outcome.APPROVE:
-            continue
-        facts = {
-            "review_id": f"review-{index:06d}",
-            "decision_id": decision.decision_id,
-            "application_id": decision.application_id,
-            "answer": "approve" if index % 4 else "decline",
-            "approved_amount_fen": 1_000_000 if index % 4 else 0,
-            "reviewer_id": "reviewer-01",
-            "answered_at": SUBMITTED,
-        }
-        answers.append(_on(REVIEWS, decision.applicant_token, **facts))
-    return answers
-
-
-def _audit_of(output: Output) -> Any:
-    return decode_audit(output.value or b"")
-
-
-def _audits() -> list[Output]:
-    """Audit records of a real run: events, a stop, a tight breaker, referrals answered."""
-    records, views = _people()
-    stop = Command(
-        command_id="cmd-0001", action=Action.STOP, scope=Scope.CHANNEL, name="h5",
-        reason="test", issued_at=SUBMITTED, issued_by="op",
-    )  # fmt: skip
-    stopped = Switches().with_command(stop, 0)
-    ledgers = [Ledger() for _ in range(PARTITIONS)]
-    events = [_events(kind, n) for n, kind in ((5, "cancel"), (6, "human_review_request"))]
-    events += [_events("consent_revoked", 7)]
-    waiting = [at_home(each, PARTITIONS) for each in records]
-    outputs: list[Output] = []
-    batches = [events + waiting[:40], waiting[40:200], waiting[200:]]
-    for number, batch in enumerate(batches):
-        outputs += _decide(ledgers, batch, views, stopped if number == 1 else Switches())
-    return outputs + _decide(ledgers, _reviews(outputs), views, Switches())
-
-
-def _decide(
-    ledgers: list[Ledger], batch: list[Record], views: FakeViews, switches: Switches
-) -> list[Output]:
-    drafts = {number: Draft(ledger) for number, ledger in enumerate(ledgers)}
-    done = PIPELINE.run(batch, drafts, under(views, partitions=PARTITIONS, switches=switches))
-    assert not done.buried, done.buried[0][1]
-    for number, draft in drafts.items():
-        draft.apply(ledgers[number])
-    return [output for output in done.outputs if output.topic == AUDIT]
-
-
-AUDITS = _audits()
+AUDITS = audits()
 
 
 def test_every_decision_of_a_run_is_made_again_bit_for_bit() -> None:
     """Approvals, counter-offers, referrals of every kind and second stages, from audit alone."""
     replayed = [REPLAYER.replay(output.value or b"") for output in AUDITS]
-    different = [each for each in replayed if each.verdict is not Verdict.IDENTICAL]
+    different = [each for each in replayed if each.verdict is not Verdict.MATCH]
     assert different == []
-    made = [_audit_of(output) for output in AUDITS]
+    made = [audit_of(output) for output in AUDITS]
     assert len(made) > 400
     codes = {reason.code for audit in made for reason in audit.decision.reasons}
     assert len(codes) > 8, codes
@@ -144,60 +44,161 @@ def test_every_decision_of_a_run_is_made_again_bit_for_bit() -> None:
 
 
 def _approved() -> bytes:
-    found = (o.value for o in AUDITS if _audit_of(o).decision.outcome is Outcome.APPROVE)
+    found = (o.value for o in AUDITS if audit_of(o).decision.outcome is Outcome.APPROVE)
     return next(found) or b""
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("decision.approved_amount_fen", 999_900),
-        ("decision.apr_bps", 1),
-        ("decision.pd", 0.5),
-        ("log_odds", 0.25),
-        ("rules[0].result", "refer"),
-    ],
-)
-def test_an_answer_that_does_not_follow_is_named(path: str, value: Any) -> None:
-    """One value of the answer changed: replay says which field."""
+def _altered(path: str, value: Any) -> bytes:
+    """An approval's record with the value at one path replaced."""
     document = msgspec.json.decode(_approved())
     *parents, last = path.replace("[0]", ".0").split(".")
     node = document
     for step in parents:
         node = node[int(step)] if step.isdigit() else node[step]
+    assert node.get(last) != value
     node[last] = value
-    replayed = REPLAYER.replay(msgspec.json.encode(document))
-    assert (Verdict.DIFFERENT, (path,)) == (replayed.verdict, replayed.fields)
+    return msgspec.json.encode(document)
 
 
-def test_an_input_that_gives_another_answer_is_named() -> None:
-    """The offer's limit lowered in the record: the amount does not follow from it."""
-    document = msgspec.json.decode(_approved())
-    document["whitelist_entry"]["limit_fen"] = 300_000
-    replayed = REPLAYER.replay(msgspec.json.encode(document))
-    assert Verdict.DIFFERENT is replayed.verdict
-    assert "decision.outcome" in replayed.fields or "decision.approved_amount_fen" in (
-        replayed.fields
-    )
+@pytest.mark.parametrize(
+    ("path", "value", "verdict"),
+    [
+        ("application.declared.annual_income_fen", 20_000_001, Verdict.DATA),
+        ("application.loan_purpose", "livestock", Verdict.DATA),
+        ("bureau.inquiries_12m", 77, Verdict.DATA),
+        ("bureau.public_records", 1, Verdict.DATA),
+        ("whitelist_entry.limit_fen", 300_000, Verdict.DATA),
+        ("standing.exposure_fen", 1_000, Verdict.DATA),
+        ("standing.store_age_ms", 4, Verdict.DATA),
+        ("features.term_months", 11.0, Verdict.DATA),
+        ("decision.requested_amount_fen", 700, Verdict.DATA),
+        ("decision.exposure_before_fen", 700, Verdict.DATA),
+        ("rules[0].values", {"automated_decision": None}, Verdict.DATA),
+        ("log_odds", 0.25, Verdict.MODEL),
+        ("contributions[0].log_odds", 0.25, Verdict.MODEL),
+        ("decision.pd", 0.5, Verdict.MODEL),
+        ("decision.score_points", 1, Verdict.MODEL),
+        ("rules[0].result", "refer", Verdict.RULE),
+        ("decision.approved_amount_fen", 999_900, Verdict.RULE),
+        ("decision.apr_bps", 1, Verdict.RULE),
+        ("decision.band", "Z", Verdict.RULE),
+    ],
+)
+def test_one_altered_value_is_told_by_the_step_it_does_not_follow_from(
+    path: str, value: Any, verdict: Verdict
+) -> None:
+    """Given, features, score, rules: whichever is the first that its inputs do not give."""
+    replayed = REPLAYER.replay(_altered(path, value))
+    assert verdict is replayed.verdict, replayed
+    # What was given comes out as it went in: there, what was made of it differs.
+    if not path.startswith(("application.", "bureau.", "whitelist_entry.", "standing.")):
+        assert (path,) == replayed.fields or path == "rules[0].values"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("decision.approved_amount_fen", 999_900), ("decision.apr_bps", 1)]
+)
+def test_another_answer_is_told_from_another_way_to_the_same_one(path: str, value: Any) -> None:
+    """Outcome, amount, price and reasons are the answer; the rest led to it."""
+    assert REPLAYER.replay(_altered(path, value)).other_answer
+    assert not REPLAYER.replay(_altered("decision.pd", 0.5)).other_answer
 
 
 def test_another_spelling_of_the_same_decision_is_not_the_same_bytes() -> None:
     """Equal in every field, but not what the engine wrote."""
     spaced = _approved().replace(b'{"decision":{"', b'{"decision":{ "', 1)
     replayed = REPLAYER.replay(spaced)
-    assert (replayed.verdict, replayed.fields) == (Verdict.DIFFERENT, ("the decision's bytes",))
+    assert (replayed.verdict, replayed.fields) == (Verdict.DATA, (BYTES,))
 
 
-@pytest.mark.parametrize(
-    ("part", "verdict"), [("policy", Verdict.OTHER_POLICY), ("model", Verdict.OTHER_MODEL)]
-)
-def test_another_policy_or_model_is_said_and_not_compared(part: str, verdict: Verdict) -> None:
-    """A decision of other days is no mismatch: its policy and model are to be found first."""
+def test_what_another_release_wrote_of_the_same_matches() -> None:
+    """The release's own number is no part of a decision."""
     document = msgspec.json.decode(_approved())
-    document["decision"][part]["sha256"] = "f" * 64
-    replayed = REPLAYER.replay(msgspec.json.encode(document))
-    assert verdict is replayed.verdict
-    assert "f" * 16 in replayed.detail
+    document["engine_version"] = "9.9.9"
+    assert Verdict.MATCH is REPLAYER.replay(msgspec.json.encode(document)).verdict
+
+
+class _Harsher:
+    """A model of another hash: every family says a little more against everyone."""
+
+    def __init__(self, other: Scorer, more: float) -> None:
+        self._other, self._more = other, np.float32(more)
+        self.manifest = msgspec.structs.replace(other.manifest, onnx_sha256="f" * 64)
+
+    def score(self, rows: FloatMatrix) -> FloatMatrix:
+        """The other's outputs and more."""
+        return self._other.score(rows) + self._more
+
+
+HARSHER = {name: _Harsher(model, 0.5) for name, model in MODELS.items()}
+SCORED = [o.value or b"" for o in AUDITS if audit_of(o).log_odds is not None]
+UNSCORED = [o.value or b"" for o in AUDITS if audit_of(o).log_odds is None]
+
+
+def _verdicts(replayer: Replayer, values: list[bytes]) -> set[Verdict]:
+    return {each.verdict for each in replayer.replay_all([(value, "") for value in values])}
+
+
+def test_under_another_model_only_what_it_scored_is_changed_by_model() -> None:
+    """Also where the score stays the same; with the old model at hand, all of it matches."""
+    for more in (0.5, 0.0):
+        new = {name: _Harsher(model, more) for name, model in MODELS.items()}
+        replayer = Replayer(new, POLICY)
+        assert {Verdict.MODEL} == _verdicts(replayer, SCORED)
+        assert {Verdict.MATCH} == _verdicts(replayer, UNSCORED)
+        detail = replayer.replay(SCORED[0]).detail
+        assert "not at hand" in detail
+        older = Older({}, {each.manifest.onnx_sha256: each for each in MODELS.values()})
+        assert {Verdict.MATCH} == _verdicts(Replayer(new, POLICY, older), SCORED)
+
+
+def test_under_another_policy_all_is_changed_by_rule_and_says_who_is_answered_otherwise() -> None:
+    """A cut-off 40 points higher: approvals between the two are referred, nobody else differs."""
+    consumer = POLICY.segments[Segment.CONSUMER]
+    edge = consumer.cut_off_points + 40
+    stricter = msgspec.structs.replace(consumer, cut_off_points=edge)
+    segments = {**POLICY.segments, Segment.CONSUMER: stricter}
+    policy = msgspec.structs.replace(POLICY, segments=segments, sha256="e" * 64)
+    found = Replayer(MODELS, policy).replay_all([(o.value or b"", "") for o in AUDITS])
+    assert {Verdict.RULE} == {each.verdict for each in found}
+    otherwise = {each.application_id for each in found if each.other_answer}
+    decisions = [audit_of(output).decision for output in AUDITS]
+    approved = [each for each in decisions if each.outcome is Outcome.APPROVE]
+    between = {e.application_id for e in approved if e.score_points and e.score_points < edge}
+    assert between
+    assert between == otherwise & {each.application_id for each in approved if each.stage == 1}
+    older = Replayer(MODELS, policy, Older({POLICY.sha256: POLICY}, {}))
+    assert {Verdict.MATCH} == _verdicts(older, [o.value or b"" for o in AUDITS])
+
+
+def test_what_shadows_and_challengers_said_is_made_again_too() -> None:
+    """Half in a challenger's arm, a shadow beside: matches with all at hand, else by model."""
+    trial, shadow = Trial(HARSHER["consumer"], 5_000, "s1"), HARSHER["consumer"]
+    lineup = {**MODELS, "consumer": Lineup(MODELS["consumer"], trial, shadow, told=True)}
+    records, views = people()
+    drafts = {number: Draft(Ledger()) for number in range(PARTITIONS)}
+    home = [at_home(each, PARTITIONS) for each in records]
+    run = Pipeline(lineup, POLICY).run(home, drafts, under(views, partitions=PARTITIONS))
+    values = [each.value or b"" for each in run.outputs if each.topic == AUDIT]
+    assert {"champion", "challenger"} == {decode_audit(v).standing.arm.value for v in values}
+    at_hand = Older({}, {"f" * 64: HARSHER["consumer"]})
+    assert {Verdict.MATCH} == _verdicts(Replayer(MODELS, POLICY, at_hand), values)
+    assert {Verdict.MODEL} == _verdicts(REPLAYER, values)
+
+
+def test_one_at_a_time_and_together_come_to_the_same() -> None:
+    """What is grouped for speed changes no verdict, among it records that nobody can decide."""
+    values = [output.value or b"" for output in AUDITS]
+    values[3] = b"{}"
+    for number, path in ((7, "standing.partitions"), (11, "decision.decided_at")):
+        document = msgspec.json.decode(values[number])
+        *_, last = path.split(".")
+        document[path.split(".")[0]][last] = 0 if number == 7 else "yesterday"
+        values[number] = msgspec.json.encode(document)
+    alone = [REPLAYER.replay(value) for value in values]
+    assert alone == REPLAYER.replay_all([(value, "") for value in values])
+    unreadable = [n for n, each in enumerate(alone) if each.verdict is Verdict.UNREADABLE]
+    assert unreadable == [3, 7, 11]
 
 
 def test_what_is_no_decision_is_told_apart() -> None:
