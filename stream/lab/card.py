@@ -80,14 +80,15 @@ def _calibration(found: Calibration) -> list[str]:
         f"of a tenth is {found.worst:.1%}.",
         f"Slope {_interval(found.slope)}, intercept in the large {_interval(found.intercept)}, "
         f"with 95 % intervals: {_recalibration(found)}",
-        f"Spiegelhalter's z {found.spiegelhalter_z:.2f}, p {_p(found.spiegelhalter_p)}. "
+        f"Spiegelhalter's z {found.spiegelhalter_z:.2f}, p {p_value(found.spiegelhalter_p)}. "
         f"Hosmer-Lemeshow {found.hosmer_lemeshow:.1f} on ten degrees of freedom, p "
-        f"{_p(found.hosmer_lemeshow_p)}{_verdict(found)}",
+        f"{p_value(found.hosmer_lemeshow_p)}{_verdict(found)}",
         "Formulas and sources: `stream/lab/calibration.py`.",
     ]
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p-value for people: what rounds to nothing is not nothing."""
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 

@@ -32,16 +32,23 @@ def train(
     all_models: Annotated[bool, typer.Option("--all", help="Build every model.")] = False,
     data: Annotated[Path, typer.Option(help="Folder that holds sba/.")] = Path("../shared/data"),
     out: Annotated[Path, typer.Option(help="Where model folders go.")] = Path("models/onnx"),
+    inventory: Annotated[
+        Path | None, typer.Option(help="Then write the inventory of all models to this file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per model.")] = False,
 ) -> None:
     """Train models and write model, manifest, golden rows and card.
 
-    Example: tenminute train --all --data ../shared/data
+    A model beyond the lines of `stream/lab/gate.py` is not written, and the exit code is 4.
+
+    Example: tenminute train --all --inventory docs/model-inventory.md
     """
     recipes = chosen_recipes(model, all_models=all_models)
     try:
         from stream.lab.build import STEPS, build_model, write_model
         from stream.lab.gate import check_gate
+        from stream.lab.inventory import inventory as write_inventory
+        from stream.lab.inventory import load_all
     except ImportError as error:
         raise ConfigError(
             f"training needs the package {error.name}", fix="pip install 'ten-minute-loan[train]'"
@@ -65,3 +72,6 @@ def train(
                 else f"{folder}: AUC {held_out.auc:.4f}, KS {held_out.ks:.4f} on "
                 f"{held_out.rows:,} held-out rows"
             )
+    if inventory is not None:
+        inventory.write_text(write_inventory(load_all(out)), "utf-8")
+        typer.echo(f"{inventory}: written", err=True)

@@ -121,6 +121,11 @@ def test_the_public_loans_do_not_allow_half_a_percent(segment: str) -> None:
     assert "No cut-off keeps the bad rate by amount within 0.50%. None is chosen." in done.output
     assert re.search(r"The closest is \d+: \d\.\d\d% \(\d\.\d\d% to \d\.\d\d%\)", done.output)
     assert max(map(len, done.output.splitlines())) <= 80
+    closest = re.search(r"The closest is (\d+): ([\d.]+)% \((.+)\), pd", done.output)
+    assert closest is not None
+    page = (ROOT / "docs" / "cutoff.md").read_text(encoding="utf-8").replace(" %", "%")
+    row = next(line for line in page.splitlines() if line.startswith(f"| {segment} |"))
+    assert [closest[1], f"{closest[2]}%", closest[3]] == [row.split(" | ")[i] for i in (1, 3, 4)]
 
 
 def test_a_policy_is_written_only_when_asked_and_only_once(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from stream.lab.cli import train
 from stream.lab.data import consumer_source, load_source
 from stream.lab.export import family_log_odds, grown_trees, round_down, tree_family
 from stream.lab.fit import Fit, fit, split_rows
+from stream.lab.inventory import inventory, load_all
 from stream.lab.recipe import RECIPES, Recipe
 from stream.scoring.scorecard import log_odds_of_bad
 
@@ -138,3 +139,21 @@ def test_an_unclear_choice_lists_the_models(arguments: list[str]) -> None:
     done = CliRunner().invoke(_app(), arguments)
     assert isinstance(done.exception, ConfigError)
     assert "farmer, merchant, consumer" in done.exception.fix
+
+
+def test_the_inventory_is_that_of_the_models() -> None:
+    """The page is what the manifests give: no model is missing and no figure is old."""
+    page = (ROOT / "docs" / "model-inventory.md").read_text(encoding="utf-8")
+    assert page == inventory(load_all(MODELS))
+
+
+def test_the_inventory_names_what_is_open() -> None:
+    """A gap in the pd, a ratio below the line and the missing years are said, by model."""
+    page = inventory(load_all(MODELS))
+    for said in (
+        "impact ratio by region 0.70",
+        "tenth 5 by pd",
+        "consumer 1.1.0**: never measured",
+    ):
+        assert said in page
+    assert "refused is not known" in page
