@@ -209,7 +209,8 @@ class Controls:
             emptied = self.switches.in_force.get(placed.command.key)
             if emptied is None or placed.rank > emptied.rank:
                 self._shelf.ask(placed)
-        for placed, fault in self._shelf.ended(None, wait=True):
+        while (loaded := self._shelf.next(None, wait=True)) is not None:
+            placed, fault = loaded
             change = placed.command.model
             if fault is None:
                 self._apply(*placed)
@@ -226,7 +227,8 @@ class Controls:
         """Let the models stand that have been loaded since, or say why not."""
         if self._shelf is None:
             return
-        for placed, fault in self._shelf.ended(self.switches):
+        while (loaded := self._shelf.next(self.switches)) is not None:
+            placed, fault = loaded
             if fault is None:
                 self._apply(*placed)
             else:

@@ -52,17 +52,17 @@ class ModelShelf:
             raise AssertionError("only a command on a model we have names one")
         self._waiting.append((placed, self._pool.submit(self._load, command.name, command.model)))
 
-    def ended(self, switches: Switches | None, *, wait: bool = False) -> list[Loaded]:
-        """What has been loaded or refused since, in the order asked for.
+    def next(self, switches: Switches | None, *, wait: bool = False) -> Loaded | None:
+        """The next that has been loaded or refused, in the order asked for; None for none yet.
 
         A version older than the champion that `switches` has in force is refused here;
-        without switches nothing is in force yet.
+        without switches nothing is in force yet. One at a time: whether the one
+        after it may stand depends on what became of this.
         """
-        found = []
-        while self._waiting and (wait or self._waiting[0][1].done()):
-            placed, future = self._waiting.popleft()
-            found.append(Loaded(placed, self._keep(placed, future, switches)))
-        return found
+        if not self._waiting or not (wait or self._waiting[0][1].done()):
+            return None
+        placed, future = self._waiting.popleft()
+        return Loaded(placed, self._keep(placed, future, switches))
 
     def lineup(self, model_id: str, aliases: Aliases) -> Lineup:
         """The line-up of a model under these aliases."""

@@ -44,7 +44,13 @@ class Desk:
     def give(self, given: Command) -> ModelError | None:
         """Have it loaded and, if that worked, put in force; the fault if not."""
         self.shelf.ask(Placed(given, self._given))
-        [(placed, fault)] = self.shelf.ended(self.switches, wait=True)
+        return self.take()
+
+    def take(self) -> ModelError | None:
+        """Put the next that was asked for in force; the fault if it cannot be."""
+        loaded = self.shelf.next(self.switches, wait=True)
+        assert loaded is not None
+        placed, fault = loaded
         if fault is None:
             self.switches = self.switches.with_command(*placed)
             self.shelf.settle(self.switches)
@@ -142,7 +148,14 @@ def test_a_worker_that_starts_without_the_champion_takes_the_one_before(desk: De
 
 
 def test_what_was_asked_for_comes_in_order(desk: Desk) -> None:
-    """Several at once: the answers have the order of the questions."""
-    for at, version in enumerate(("1.2.0", "1.0.0", "1.2.0")):
-        desk.shelf.ask(Placed(desk.command(version, "shadow"), at))
-    assert [placed.offset for placed, _ in desk.shelf.ended(Switches(), wait=True)] == [0, 1, 2]
+    """Several at once: each is judged by what became of the one before, and none is lost."""
+    for at, (version, alias) in enumerate(
+        (("1.2.0", "champion"), ("1.0.0", "shadow"), ("1.1.0", "champion"))
+    ):
+        desk.shelf.ask(Placed(desk.command(version, alias), at))
+    assert [desk.take(), desk.take()] == [None, None]
+    fault = desk.take()
+    assert fault is not None
+    assert "older than 1.2.0 in force" in fault.message
+    assert desk.shelf.next(desk.switches, wait=True) is None
+    assert desk.stands() == {"champion": "1.2.0", "shadow": "1.0.0"}
