@@ -58,6 +58,10 @@ class Log:
         self._open.setdefault(producer, self.end)
         self.entries.extend(Entry(output, producer, OPEN, now_ms) for output in outputs)
 
+    def holds_open(self, producer: int) -> bool:
+        """Whether the producer's open transaction has records here."""
+        return producer in self._open
+
     def check_epoch(self, producer: int, epoch: int) -> None:
         """Refuse an epoch older than one seen here; a new one starts its numbers afresh."""
         known = self._epochs.get(producer, -1)
