@@ -103,7 +103,7 @@ class Lineup:
                     row.watched.append(_watched(seat, None))
         if not asked:
             return
-        scored = _scored(seat, np.array(matrix, dtype=np.float32))
+        scored = scores_of(seat, np.array(matrix, dtype=np.float32))
         for index, row in enumerate(asked):
             if row.arm is seat.alias:
                 row.scored = scored.get(index)
@@ -125,7 +125,7 @@ def lineups_of(scorers: Mapping[str, Scorer | Lineup]) -> dict[str, Lineup]:
     }
 
 
-def _scored(seat: Seat, matrix: FloatMatrix) -> dict[int, Scored]:
+def scores_of(seat: Seat, matrix: FloatMatrix) -> dict[int, Scored]:
     """Scores by row; a row that the model refuses has none."""
     outputs, kept = _outputs(seat.scorer, matrix)
     log_odds = log_odds_of_bad(outputs).tolist()

@@ -15,7 +15,6 @@ from stream.audit.again import Again, decide_again
 from stream.audit.verdict import Sides, Verdict, compare
 from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit
 from stream.domain.decision import Audit, ModelInForce
-from stream.domain.instant import to_ms
 from stream.domain.lineup import Alias
 from stream.lineup import Lineup, Trial
 from stream.pipeline import Pipeline
@@ -35,8 +34,6 @@ class Replayed(NamedTuple):
     detail: str = ""
     other_answer: bool = False
     """Whether outcome, amount, price or reasons differ."""
-    decided_at_ms: int | None = None
-    """None where the record does not say."""
 
 
 class Older(NamedTuple):
@@ -167,16 +164,16 @@ def _replayed(ready: _Ready, cases: Sequence[_Case]) -> list[Replayed]:
 
 
 def _told(ready: _Ready, case: _Case, again: Again | None) -> Replayed:
-    name, at_ms = case.audit.decision.application_id, to_ms(case.audit.decision.decided_at)
+    name = case.audit.decision.application_id
     if again is None:
         return Replayed(Verdict.UNREADABLE, name, detail="neither application nor answer")
     if again.audit is None:
         detail = f"set aside now: {again.set_aside}"
-        return Replayed(Verdict.DATA, name, ("decision",), detail, True, at_ms)
+        return Replayed(Verdict.DATA, name, ("decision",), detail, other_answer=True)
     if again.value == case.value:
-        return Replayed(Verdict.MATCH, name, decided_at_ms=at_ms)
+        return Replayed(Verdict.MATCH, name)
     raw = bytes(_recorded.decode(case.value).decision)
     sides = Sides(case.audit, raw, again.audit, again.decision)
     found = compare(sides, same_model=ready.same_model)
     detail = "" if found.verdict is Verdict.MATCH else ready.lacking
-    return Replayed(found.verdict, name, found.fields, detail, found.other_answer, at_ms)
+    return Replayed(found.verdict, name, found.fields, detail, found.other_answer)

@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from stream.codec.decision_v1 import DEAD_LETTER_AUDITED
-from stream.compose import Scored
 from stream.domain.application import Application, Segment
 from stream.domain.bureau import BureauFeatures
 from stream.domain.control import Raised
@@ -24,14 +23,13 @@ from stream.domain.instant import to_ms
 from stream.domain.lineup import Alias
 from stream.domain.reasons import ReasonCode
 from stream.domain.whitelist import WhitelistEntry
-from stream.errors import ModelError
 from stream.limits import DECIDE_WITHIN_MS
-from stream.lineup import Seat
+from stream.lineup import Seat, scores_of
 from stream.policy.model import Policy
 from stream.policy.rules import BreakerWindow, Case, Score, Verdict, after_score, before_score
 from stream.policy.verdict import refer
 from stream.ports import Scorer
-from stream.scoring.scorecard import adverse_families, log_odds_of_bad
+from stream.scoring.scorecard import adverse_families
 
 
 class _Reason(msgspec.Struct, gc=False):
@@ -167,24 +165,13 @@ class WhatIf:
             else:
                 verdict = refer(self._policy, (ReasonCode.DATA_INCOMPLETE,))
                 found[each.place] = _effect(each.logged, segment, verdict, None)
-        scores = _scores(seat.scorer, matrix)
-        for each, score in zip(asked, scores, strict=True):
+        scored = scores_of(seat, np.array(matrix, dtype=np.float32)) if asked else {}
+        for index, each in enumerate(asked):
+            made = scored.get(index)
+            score = made.score if made is not None else None
             window = _window(each.logged.standing)
             verdict = after_score(each.case, score, self._policy, [], window)
             found[each.place] = _effect(each.logged, segment, verdict, score, rescored=True)
-
-
-def _scores(scorer: Scorer, matrix: Sequence[Sequence[float]]) -> list[Score | None]:
-    """A score for each row; None for all of them when the model refuses."""
-    if not matrix:
-        return []
-    try:
-        outputs = scorer.score(np.array(matrix, dtype=np.float32))
-    except ModelError:
-        return [None] * len(matrix)
-    log_odds = log_odds_of_bad(outputs).tolist()
-    rows = zip(outputs.tolist(), log_odds, strict=True)
-    return [Scored.of(row, total, scorer.manifest).score for row, total in rows]
 
 
 def _case(app: Application, logged: Logged) -> Case:

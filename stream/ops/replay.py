@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +19,7 @@ from rich.table import Table
 from stream.audit.replay import Older, Replayed, Replayer
 from stream.audit.verdict import Verdict
 from stream.config import Settings
+from stream.domain.instant import to_ms
 from stream.domain.topics import AUDIT
 from stream.edge.clients import require_topic
 from stream.edge.model_folder import trusted_keys
@@ -50,6 +52,25 @@ class Wanted(NamedTuple):
     until_ms: int | None = None
     file: Path | None = None
     bootstrap: str | None = None
+
+    def within(self, at_ms: int) -> bool:
+        """Whether a moment is in the time that is asked for."""
+        early = self.since_ms is not None and at_ms < self.since_ms
+        return not early and (self.until_ms is None or at_ms < self.until_ms)
+
+
+class _DecidedAt(msgspec.Struct):
+    decided_at: str
+
+
+class _When(msgspec.Struct):
+    """The moment in an audit record: of a decision, or of a dead letter."""
+
+    decision: _DecidedAt | None = None
+    occurred_at: str = ""
+
+
+_when = msgspec.json.Decoder(_When)
 
 
 class Tally(NamedTuple):
@@ -147,7 +168,9 @@ def _replay(replayer: Replayer, wanted: Wanted, records: Iterable[Seen]) -> Tall
     for part in _parts(chosen):
         replayed = replayer.replay_all([(seen.value, seen.ce_type) for seen in part])
         for seen, each in zip(part, replayed, strict=True):
-            if _is(each, wanted):
+            # What names the application and cannot be read may be its decision.
+            unreadable = each.verdict is Verdict.UNREADABLE
+            if unreadable or wanted.application in (None, each.application_id):
                 tally.add(seen, each)
     return tally
 
@@ -158,20 +181,21 @@ def _parts(records: Iterator[Seen]) -> Iterator[list[Seen]]:
 
 
 def _may_be(seen: Seen, wanted: Wanted) -> bool:
-    """Whether a record is worth decoding: its partition, and the id somewhere in its bytes."""
+    """Whether a record is worth deciding: partition, time, and the id somewhere in its bytes."""
     here = wanted.partition in (None, seen.partition)
-    return here and (wanted.application or "").encode() in seen.value
+    return here and (wanted.application or "").encode() in seen.value and _in_time(seen, wanted)
 
 
-def _is(replayed: Replayed, wanted: Wanted) -> bool:
-    """Whether it is the application, and decided within the time; the unreadable may be either."""
-    if wanted.application not in (None, replayed.application_id):
-        return False
-    at_ms = replayed.decided_at_ms
-    if at_ms is None:
-        return replayed.verdict is Verdict.UNREADABLE or wanted.since_ms == wanted.until_ms is None
-    early = wanted.since_ms is not None and at_ms < wanted.since_ms
-    return not early and (wanted.until_ms is None or at_ms < wanted.until_ms)
+def _in_time(seen: Seen, wanted: Wanted) -> bool:
+    """Whether it was decided or set aside within the time; what cannot be read may have been."""
+    if wanted.since_ms is None and wanted.until_ms is None:
+        return True
+    try:
+        when = _when.decode(seen.value)
+        at_ms = to_ms(when.decision.decided_at if when.decision else when.occurred_at)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        return True
+    return wanted.within(at_ms)
 
 
 def _tell(tally: Tally, seconds: float, *, as_json: bool) -> None:

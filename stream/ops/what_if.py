@@ -139,18 +139,12 @@ def _read(seen: Seen, wanted: Wanted, part: Part) -> Logged | None:
         return None
     try:
         logged = read(seen.value, seen.ce_type)
-        within = logged is not None and _within(logged, wanted)
+        within = logged is not None and wanted.within(to_ms(logged.decision.decided_at))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         part.unreadable += 1
         return None
     part.passed_over += logged is None
     return logged if within else None
-
-
-def _within(logged: Logged, wanted: Wanted) -> bool:
-    at_ms = to_ms(logged.decision.decided_at)
-    early = wanted.since_ms is not None and at_ms < wanted.since_ms
-    return not early and (wanted.until_ms is None or at_ms < wanted.until_ms)
 
 
 def _document(sums: Sums, lgd: float) -> dict[str, Any]:

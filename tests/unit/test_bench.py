@@ -21,3 +21,16 @@ def test_the_pipeline_bench_accounts_for_every_stage() -> None:
     stages = ["decode", "admit", "enrich", "score", "decide", "encode", "apply"]
     assert stages == list(found["stages_us"])
     assert abs(found["total_us"] - sum(found["stages_us"].values())) < 0.1
+
+
+def test_the_replay_bench_makes_its_export_decides_again_and_asks_what_if(tmp_path: Path) -> None:
+    """So many decisions, all of which match, and nobody is swapped."""
+    command = [sys.executable, "bench/replay.py", str(tmp_path / "audit.jsonl")]
+    small = ["--decisions", "300", "--workers", "1"]
+    run = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, check=True, text=True)
+    replay, what_if = map(json.loads, run.stdout.splitlines())
+    assert (replay["records"], replay["verdicts"]["match"]) == (300, 300)
+    groups = what_if["groups"]
+    assert {"all", "consumer"} == set(groups)
+    swaps = [groups["all"][name]["count"] for name in ("swapped_in", "swapped_out", "resized")]
+    assert (what_if["decisions"], swaps) == (300, [0, 0, 0])

@@ -176,6 +176,11 @@ def test_the_time_asked_for_is_that_of_the_decision_its_end_left_out(tmp_path: P
     (moment,) = moments
     code, output = _run(*asked, "--from", moment)
     assert (0, len(LOGGED)) == (code, json.loads(output)["decisions"])
+    replay = ("replay", "--file", str(file), "--json", "--from", moment)
+    code, output = _run(*replay, "--to", "2099-01-01T00:00:00Z")
+    assert (len(VALUES), True) == (json.loads(output)["records"], len(VALUES) > len(LOGGED))
+    code, output = _run("replay", "--file", str(file), "--json", "--to", moment)
+    assert (code, json.loads(output)["records"]) == (1, 0)
     code, output = _run(*asked, "--to", moment)
     assert (code, json.loads(output)["decisions"]) == (1, 0)
     exported(file, [*VALUES, b"{}"])
