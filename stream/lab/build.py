@@ -134,6 +134,7 @@ def _manifest(
         training_data=TrainingData(source.name, source.sha256, len(scores.points), source.licence),
         metrics=metrics,
         scaling=recipe.scaling,
+        caveats=recipe.caveats,
         cut_off_suggestion_points=scores.cut_off,
         score_quantiles={
             f"{q:g}": int(np.quantile(scores.points, q, method="lower")) for q in QUANTILES

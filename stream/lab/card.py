@@ -230,6 +230,7 @@ def card(manifest: Manifest) -> str:
         *_inputs(manifest),
         "",
         "## Limits",
+        *(f"- **{caveat}.**" for caveat in manifest.caveats),
         "- Rejected-applicant bias: the data holds granted loans only. Nobody who was refused is "
         "in it and nothing is inferred about them, so every figure above flatters on applicants "
         "whom that lender would have refused.",

@@ -94,6 +94,7 @@ def _open(manifest: Manifest) -> list[str]:
             f"- {name}: out of time its recipe has an AUC of {metrics.out_of_time.auc:.4f} on "
             f"{metrics.out_of_time.rows:,} rows, held out {metrics.held_out.auc:.4f}."
         )
+    lines += [f"- {name}: {caveat}." for caveat in manifest.caveats]
     lines += [f"- {name}: {found}" for found in _departures(metrics.calibration)]
     lines += [
         f"- {name}: impact ratio by {a.name} {a.impact_ratio:.2f}, below {IMPACT_RATIO_MIN}. "

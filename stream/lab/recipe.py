@@ -43,6 +43,9 @@ class Recipe:
     accepted: dict[str, str] = field(default_factory=dict)
     """Attributes whose impact ratio may be below the gate's line, each with the reason."""
 
+    caveats: tuple[str, ...] = ()
+    """What a reader of the card must know that no figure says; tested against the data."""
+
     @property
     def names(self) -> tuple[str, ...]:
         """Inputs in column order."""
@@ -94,6 +97,14 @@ _CONSUMER = (
     FeatureSpec("open_installment_count", "M_CREDIT_DEPTH"),
 )
 
+_GUARANTEED_IN_FULL = (
+    "{rows} of its loans, in training and held out, are above 50,000 dollars and guaranteed in "
+    "full, and not one is bad: another programme (development companies, mostly for twenty years) "
+    "whose losses the table does not record. They make a low amount_to_limit look spotless, and "
+    "whoever asks for no more than the offer gains by it. On the held-out rows without them the "
+    "AUC is {auc}: leave them out of the next version"
+)
+
 CREATED_AT = "2026-11-25T00:00:00Z"
 """Part of the recipe, not the clock: the same recipe and data give the same bytes."""
 
@@ -109,6 +120,7 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=0.05,
         min_leaf_rows=40,
         l2=30.0,
+        caveats=(_GUARANTEED_IN_FULL.format(rows="215", auc="0.6994"),),
     ),
     "merchant": Recipe(
         model_id="merchant",
@@ -126,6 +138,7 @@ RECIPES: dict[str, Recipe] = {
             "of the Northeast are approved least although they repaid best. Shown, not "
             "explained away: measure it on your own applicants before use"
         },
+        caveats=(_GUARANTEED_IN_FULL.format(rows="7,238", auc="0.6968"),),
     ),
     "consumer": Recipe(
         model_id="consumer",

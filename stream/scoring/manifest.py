@@ -124,6 +124,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     score_quantiles: dict[str, int]
     reference: Reference | None = None
     """The training rows in bins, for the watch on drift; without one it has nothing to compare."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know that no figure says; on the card and in the inventory."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:

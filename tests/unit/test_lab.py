@@ -16,7 +16,7 @@ from stream.lab.build import build_model
 from stream.lab.cli import train
 from stream.lab.data import consumer_source, load_source
 from stream.lab.export import family_log_odds, grown_trees, round_down, tree_family
-from stream.lab.fit import Fit, fit, split_rows
+from stream.lab.fit import Fit, fit, measure, split_rows
 from stream.lab.inventory import inventory, load_all
 from stream.lab.recipe import RECIPES, Recipe
 from stream.scoring.scorecard import log_odds_of_bad
@@ -157,3 +157,23 @@ def test_the_inventory_names_what_is_open() -> None:
     ):
         assert said in page
     assert "refused is not known" in page
+
+
+@pytest.mark.parametrize("name", ["farmer", "merchant"])
+def test_what_is_said_of_full_guarantees_is_what_the_data_says(name: str) -> None:
+    """As many large loans guaranteed in full, none bad, and the AUC without them as stated."""
+    if not (DATA / "sba").is_dir():
+        pytest.skip(f"needs the SBA loans at {DATA / 'sba'}")
+    recipe = RECIPES[name]
+    loans = load_source(DATA, recipe.segment).loans
+    large = loans.columns["requested_amount_fen"] > 5_000_000
+    spotless = large & (loans.columns["amount_to_limit"] == 1.0)
+    train, held_out = split_rows(recipe, loans)
+    rows = loans.matrix(recipe.names)
+    rest = held_out[~spotless[held_out]]
+    model = fit(recipe, rows[train], loans.bad[train])
+    auc = measure(model.log_odds(rows[rest]), loans.bad[rest]).auc
+    (caveat,) = recipe.caveats
+    assert loans.bad[spotless].sum() == 0
+    assert caveat.startswith(f"{spotless.sum():,} of its loans")
+    assert f"AUC is {auc:.4f}:" in caveat

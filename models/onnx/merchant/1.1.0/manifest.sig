@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "c03085abc4a51b66ece782889861366bac975fe5520c00f8e4b9e8764abdb3337207a5bfece43b8dc30b1a4496d555143a25f8c25624157106db93b00751cf0c"
+      "signature": "10dfeb4fad06946355628c3e48b303276b1dd9d366f5b054c2fd894bd000f96d014997af6e5a68f0fa7b7e6d297aede40fecf49fc4a23877006c460a1dbe2b00"
     }
   ]
 }
