@@ -137,9 +137,11 @@ def _ratio(attribute: Attribute) -> list[str]:
 
 
 def _fairness(found: Fairness) -> list[str]:
+    expected, observed = found.expected_and_observed
     lines = [
         f"At the suggested cut-off, on {found.measured_on}. Not in the data, so not measured: "
         f"{', '.join(found.absent)}.",
+        f"Of all these rows {expected:.1%} were expected to go bad and {observed:.1%} did.",
         "",
     ]
     for attribute in found.attributes:

@@ -10,6 +10,9 @@ from stream.lab.gate import IMPACT_RATIO_MIN, breaches
 from stream.scoring.figures import Attribute, Calibration
 from stream.scoring.manifest import Manifest, load_manifest
 
+LEVEL_GAP = 0.15
+"""A mean pd this far from the share that went bad, of that share, is named."""
+
 HEAD = """\
 # Model inventory
 
@@ -93,6 +96,12 @@ def _open(manifest: Manifest) -> list[str]:
         lines.append(
             f"- {name}: out of time its recipe has an AUC of {metrics.out_of_time.auc:.4f} on "
             f"{metrics.out_of_time.rows:,} rows, held out {metrics.held_out.auc:.4f}."
+        )
+    expected, observed = metrics.fairness.expected_and_observed
+    if abs(expected - observed) > LEVEL_GAP * observed:
+        lines.append(
+            f"- {name}: the level of the pd does not carry over: of the rows on which groups of "
+            f"people are watched {expected:.1%} were expected to go bad and {observed:.1%} did."
         )
     lines += [f"- {name}: {caveat}." for caveat in manifest.caveats]
     lines += [f"- {name}: {found}" for found in _departures(metrics.calibration)]

@@ -95,3 +95,13 @@ class Fairness(Struct, frozen=True, forbid_unknown_fields=True):
     measured_on: str
     attributes: tuple[Attribute, ...]
     absent: tuple[str, ...]
+
+    @property
+    def expected_and_observed(self) -> tuple[float, float]:
+        """Mean pd and share that went bad of all the rows, whatever their group."""
+        groups = self.attributes[0].groups
+        rows = sum(group.rows for group in groups)
+        return (
+            sum(group.expected * group.rows for group in groups) / rows,
+            sum(group.observed * group.rows for group in groups) / rows,
+        )
