@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from stream.codec.model_v1 import encode_signatures, sign_manifest
 from stream.codec.signatures import Trusted, key_id
+from stream.edge.key_pairs import OPERATOR
 from stream.scoring.manifest import ML_DOMAIN, SCALING_KEY, decode_manifest, scaling_text
 from stream.scoring.trees import FEATURES_KEY
 
@@ -101,7 +102,7 @@ def small_model(manifest: dict[str, Any]) -> onnx.ModelProto:
     return model
 
 
-def small_folder(folder: Path, version: str = "1.0.0") -> Path:
+def small_folder(folder: Path, version: str = "1.0.0", golden_off: float = 0.0) -> Path:
     """A whole model folder around the small model, signed by the trusted key."""
     folder.mkdir(parents=True)
     raw = json.loads((FARMER / "manifest.json").read_text())
@@ -110,7 +111,7 @@ def small_folder(folder: Path, version: str = "1.0.0") -> Path:
     raw["families"] = [f for f in raw["families"] if f["id"] in kept]
     raw["outputs"] = [*kept, "BASE"]
     golden = [
-        {"features": [100.0, 1.0], "outputs": [0.5, 0.0, -3.0]},
+        {"features": [100.0, 1.0], "outputs": [0.5 + golden_off, 0.0, -3.0]},
         {"features": [101.0, 0.0], "outputs": [-0.5, 0.25, -3.0]},
     ]
     (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in golden))
@@ -124,3 +125,19 @@ def small_folder(folder: Path, version: str = "1.0.0") -> Path:
     raw["reference"] = None
     write_manifest(folder, raw)
     return with_model(folder, onnx_bytes)
+
+
+def released(models_dir: Path, version: str) -> Path:
+    """Another version of the shipped farmer model: the same trees, another file and hash."""
+    folder = models_dir / "farmer" / version
+    shutil.copytree(FARMER, folder)
+    model = onnx.load_from_string((folder / "model.onnx").read_bytes())
+    model.producer_version = version
+    rewrite(folder, lambda m: m.update(version=version))
+    return with_model(folder, model.SerializeToString(deterministic=True))
+
+
+def two_operators(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Private and public key files of two people."""
+    pairs = [OPERATOR.make(folder / name) for name in ("anna", "bo")]
+    return [private for private, _, _ in pairs], [public for _, public, _ in pairs]

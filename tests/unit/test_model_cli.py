@@ -1,0 +1,223 @@
+"""`tenminute model`: sign, validate, push and list, without a broker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from control_cases import ISSUED_AT, KEY, SECOND_KEY, TRUSTED, command
+from model_cases import small_folder
+from typer.testing import CliRunner
+
+from stream.cli import app
+from stream.config import Settings, load_settings
+from stream.domain.control import Switches
+from stream.domain.instant import to_ms
+from stream.domain.lineup import Alias
+from stream.edge.registry import ALIASES_FILE, start_version, versions
+from stream.errors import ConfigError, ModelError
+from stream.ops import model_place
+from stream.ops.model_place import Place, before, countersign, facts_of, propose, signed_by, words
+
+
+class Desk:
+    """A release's key, an engine's models_dir, and the verbs under settings that trust the key."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.models = folder, folder / "models"
+        self.say("keygen", str(folder / "release"))
+        self.key = folder / "release" / "release.key"
+        public = folder / "release" / "release.pub"
+        monkeypatch.setenv("TENMINUTE_MODELS_DIR", str(self.models))
+        monkeypatch.setenv("TENMINUTE_MODEL_KEY_FILES", json.dumps([str(public)]))
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings()
+
+    def say(self, *arguments: str) -> str:
+        """What a verb prints; whatever it raises."""
+        result = CliRunner().invoke(app, ["model", *arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def told(self, *arguments: str) -> Any:
+        return json.loads(self.say(*arguments, "--json"))
+
+    def trained(self, version: str) -> Path:
+        """A new version, signed by the release."""
+        folder = small_folder(self.folder / "build" / version, version)
+        self.told("sign", str(folder), "--key", str(self.key))
+        return folder
+
+    def pushed(self, *numbers: str) -> None:
+        for version in numbers:
+            self.told("push", str(self.trained(version)))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(tmp_path, monkeypatch)
+
+
+def test_a_signed_model_is_valid(desk: Desk) -> None:
+    """Signed by the release's key it passes; the golden rows were scored again."""
+    told = desk.told("validate", str(desk.trained("1.0.0")))
+    assert (told["model"], told["version"], told["golden_rows"]) == ("farmer", "1.0.0", 2)
+    assert told["golden_off"] == 0.0
+    assert len(told["signed_by"]) == 1
+
+
+def test_a_model_of_another_key_is_not(desk: Desk) -> None:
+    """Signed, but by nobody this engine trusts."""
+    with pytest.raises(ModelError, match="not trusted here"):
+        desk.say("validate", str(small_folder(desk.folder / "other")))
+
+
+def test_golden_rows_that_differ_are_found(desk: Desk) -> None:
+    """A model that answers otherwise than its source did is refused though all hashes are right."""
+    folder = small_folder(desk.folder / "odd", golden_off=0.01)
+    desk.told("sign", str(folder), "--key", str(desk.key))
+    with pytest.raises(ModelError, match="answers otherwise, by up to 0.01"):
+        desk.say("validate", str(folder))
+
+
+def test_nothing_broken_is_signed(desk: Desk) -> None:
+    """Whoever signs is told first that the files do not belong together."""
+    folder = small_folder(desk.folder / "odd")
+    (folder / "model.onnx").write_bytes(b"other")
+    with pytest.raises(ModelError, match="does not have the hash"):
+        desk.say("sign", str(folder), "--key", str(desk.key))
+
+
+def test_a_second_release_key_may_sign_beside(desk: Desk) -> None:
+    """`--add` keeps what is there; without it the signature is the only one."""
+    folder, other = desk.trained("1.0.0"), desk.folder / "other"
+    desk.say("keygen", str(other))
+    count = len((folder / "manifest.sig").read_text().split("key_id"))
+    desk.say("sign", str(folder), "--key", str(other / "release.key"), "--add")
+    assert len((folder / "manifest.sig").read_text().split("key_id")) == count + 1
+    with pytest.raises(ModelError, match="not trusted here"):
+        desk.say("validate", str(folder))
+    desk.say("sign", str(folder), "--key", str(desk.key))
+    assert len(desk.told("validate", str(folder))["signed_by"]) == 1
+
+
+def test_a_pushed_version_decides_nothing_yet(desk: Desk) -> None:
+    """The first version is what engines start with, and stays so when others come."""
+    desk.pushed("1.9.0", "1.10.0")
+    assert versions(desk.models, "farmer") == ["1.9.0", "1.10.0"]
+    assert start_version(desk.models, "farmer") == "1.9.0"
+    rows = desk.told("list")["models"]
+    assert [(row["version"], row["stands_as"]) for row in rows] == [
+        ("1.9.0", "champion"), ("1.10.0", None)
+    ]  # fmt: skip
+    assert "1.10.0" in desk.say("list")
+
+
+def test_a_version_is_pushed_once(desk: Desk) -> None:
+    """The very same again changes nothing; other content under the same number is refused."""
+    folder = desk.trained("1.0.0")
+    assert [desk.told("push", str(folder))["new"] for _ in range(2)] == [True, False]
+    card = json.loads((folder / "manifest.json").read_text()) | {"algorithm": "another"}
+    (folder / "manifest.json").write_text(json.dumps(card))
+    desk.told("sign", str(folder), "--key", str(desk.key))
+    with pytest.raises(ModelError, match="is there with other content"):
+        desk.say("push", str(folder))
+
+
+def test_a_spoilt_version_is_listed_with_its_fault(desk: Desk) -> None:
+    """The list says of each version whether it could be loaded."""
+    desk.pushed("1.0.0")
+    (desk.models / "farmer" / "1.0.0" / "model.onnx").write_bytes(b"x")
+    [row] = desk.told("list")["models"]
+    assert "does not have the hash" in row["fault"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "2 versions"), ("{", "aliases.json"), ('{"x":1}', "aliases.json")]
+)
+def test_two_versions_need_a_word_on_which_decides(
+    desk: Desk, content: str | None, said: str
+) -> None:
+    """Nothing is guessed: the message names the file to write."""
+    desk.pushed("1.0.0", "1.1.0")
+    file = desk.models / "farmer" / ALIASES_FILE
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ModelError, match=said) as refused:
+        start_version(desk.models, "farmer")
+    assert '{"champion"' in refused.value.fix
+
+
+def promoted(desk: Desk, version: str, **changes: Any) -> dict[str, Any]:
+    place = Place("farmer", Alias.CHAMPION, version)._replace(**changes)
+    return facts_of(desk.settings, Switches(), place, "test")
+
+
+def test_a_command_names_the_release_that_was_looked_at(desk: Desk) -> None:
+    """Version, hash of the manifest and what it replaces; an older one only as a rollback."""
+    desk.pushed("1.1.0", "1.0.0", "1.2.0")
+    sha256 = desk.told("validate", str(desk.models / "farmer" / "1.2.0"))["manifest_sha256"]
+    expected = {
+        "alias": "champion", "version": "1.2.0", "manifest_sha256": sha256, "replaces": "1.1.0",
+        "rollback": False,
+    }  # fmt: skip
+    assert expected == promoted(desk, "1.2.0")["model"]
+    with pytest.raises(ConfigError, match=r"1\.0\.0 is older than 1\.1\.0"):
+        promoted(desk, "1.0.0")
+    assert promoted(desk, "1.0.0", rollback=True)["model"]["replaces"] == "1.1.0"
+    with pytest.raises(ConfigError, match="is the champion"):
+        promoted(desk, "1.1.0", alias=Alias.SHADOW)
+    with pytest.raises(ConfigError, match="no command has put"):
+        before(Switches(), "farmer")
+
+
+def test_the_draw_of_a_challenger_is_its_releases_own(desk: Desk) -> None:
+    """The salt is of the release, so a larger share keeps whom the smaller one had."""
+    desk.pushed("1.0.0", "1.1.0")
+    shares = [
+        promoted(desk, "1.1.0", alias=Alias.CHALLENGER, share_bps=bps)["model"] for bps in (5, 50)
+    ]
+    assert [each["share_bps"] for each in shares] == [5, 50]
+    assert len({each["salt"] for each in shares}) == 1
+
+
+def test_one_key_is_not_two(desk: Desk) -> None:
+    """The same key twice, or one alone, does not promote; the message says how two do."""
+    given = command(
+        action="model", scope="model",
+        model={"alias": "champion", "version": "1.2.0", "manifest_sha256": "a" * 64},
+    )  # fmt: skip
+    for keys in ([KEY], [KEY, KEY]):
+        with pytest.raises(ConfigError, match="2 signatures") as refused:
+            signed_by(given, keys)
+        assert "--propose" in refused.value.fix
+    assert len(signed_by(given, [KEY, SECOND_KEY])) == 3
+
+
+def test_a_proposal_is_signed_by_a_second_person(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another's key signs the very same bytes; the first one's own, or a changed file, does not."""
+    desk.pushed("1.0.0", "1.1.0")
+    given = command(
+        action="model", scope="model", name="farmer", model=promoted(desk, "1.1.0")["model"]
+    )
+    file, settings = desk.folder / "promote.json", desk.settings
+    monkeypatch.setattr(model_place.control, "trusted_of", lambda _settings, *own: TRUSTED)
+    monkeypatch.setattr(model_place.time, "time", lambda: to_ms(ISSUED_AT) / 1000)
+    propose(file, given, KEY)
+    assert given == countersign(settings, file, SECOND_KEY)[0]
+    assert words(given) == "farmer 1.1.0 becomes champion, in place of 1.0.0"
+    with pytest.raises(ConfigError, match="four_eyes"):
+        countersign(settings, file, KEY)
+    file.write_text(file.read_text().replace("1.1.0", "1.0.0"))
+    with pytest.raises(ConfigError, match="bad_signature"):
+        countersign(settings, file, SECOND_KEY)
+    file.write_text("{}")
+    with pytest.raises(ConfigError, match=r"promote\.json"):
+        countersign(settings, file, SECOND_KEY)
