@@ -31,6 +31,7 @@ from stream.ops.publish import publish
 from stream.ops.replay_cli import replay
 from stream.ops.tail import tail
 from stream.ops.topics_cli import topics_app
+from stream.ops.watch_cli import watch
 from stream.ops.what_if_cli import what_if
 from stream.policy.cli import app as policy_app
 
@@ -117,6 +118,7 @@ app.command()(what_if)
 app.command()(doctor)
 app.command()(disburse)
 app.command()(loop)
+app.command()(watch)
 app.add_typer(topics_app, name="topics")
 app.add_typer(control_app, name="control")
 app.add_typer(model_app, name="model")

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
     guard_key_files: list[Path] = Field(
         default_factory=list, description="public keys that may tighten a segment and nothing else"
     )
+    watch_window_events: int = Field(
+        1_000, ge=100, le=1_000_000, description="scored decisions that a window of drift holds"
+    )
+    watch_level: float = Field(
+        0.01, gt=0, lt=0.5, description="chance that such a window alarms without drift"
+    )
     model_key_files: list[Path] = Field(
         default_factory=lambda: [DEMO_RELEASE_KEY],
         description="public keys whose models may decide; by default that of the shipped models",

@@ -35,6 +35,7 @@ def quantile(q: float) -> str:
 
 DECISIONS = "tenminute_decisions_total"
 RECEIVED = "tenminute_applications_received_total"
+BAD = "tenminute_watch_bad_ratio"
 PANELS = (
     Panel("Applications", "reqps", ((rate(RECEIVED), "received"),)),
     Panel("Decisions by outcome", "reqps", ((rate(DECISIONS, "outcome"), "{{outcome}}"),)),
@@ -188,6 +189,70 @@ PANELS = (
         "short",
         (("max(tenminute_control_stops)", "stops"),),
         "stat",
+    ),
+    Panel(
+        "Bad-rate budget used",
+        "percentunit",
+        (("max by (segment) (tenminute_watch_budget_used_ratio)", "{{segment}}"),),
+        what="spent over earned; the guard tightens at 60 % and refers all at 100 % by the policy",
+    ),
+    Panel(
+        "Guard in force",
+        "short",
+        (("max by (segment) (tenminute_watch_guard_state)", "{{segment}}"),),
+        "stat",
+        what="0 normal, 1 cut-off raised, 2 all referred",
+    ),
+    Panel(
+        "Loans gone bad, by amount",
+        "percentunit",
+        (
+            (
+                f'max by (segment, model, arm) ({BAD}{{by="amount", bound="share"}})',
+                "{{segment}} {{model}} {{arm}}",
+            ),
+            (
+                f'max by (segment, model, arm) ({BAD}{{by="amount", bound="low"}})',
+                "{{segment}} {{model}} {{arm}} at least",
+            ),
+        ),
+        what="of loans paid out within the guard's window, with the lower end of the 95 % interval",
+    ),
+    Panel(
+        "Drift: stability index",
+        "short",
+        (
+            (
+                "topk(8, max by (segment, arm, series) (tenminute_watch_psi))",
+                "{{segment}} {{arm}} {{series}}",
+            ),
+        ),
+        what="of the last full window; whether it is beyond chance the next panel says",
+    ),
+    Panel(
+        "Drift: windows beyond chance, a day",
+        "short",
+        (
+            (
+                "sum by (segment, series) (increase(tenminute_watch_drift_alarms_total[1d])) > 0",
+                "{{segment}} {{series}}",
+            ),
+        ),
+        what="without drift one window in a hundred",
+    ),
+    Panel(
+        "Unknown and beyond training",
+        "percentunit",
+        (
+            (
+                "topk(5, max by (segment, arm, series) (tenminute_watch_missing_ratio))",
+                "unknown: {{segment}} {{arm}} {{series}}",
+            ),
+            (
+                "topk(5, max by (segment, arm, series) (tenminute_watch_outside_ratio))",
+                "beyond: {{segment}} {{arm}} {{series}}",
+            ),
+        ),
     ),
     Panel("Models", "short", (("tenminute_model_info", "{{model}} {{version}}"),), "stat"),
     Panel("Policy", "short", (("tenminute_policy_info", "{{policy}}"),), "stat"),

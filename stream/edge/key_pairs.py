@@ -75,7 +75,7 @@ GUARD = KeyPair(
     "guard",
     "guard's key",
     "guard key",
-    "make a pair: tenminute watch keygen DIR",
+    "make a pair: tenminute control keygen DIR",
     "name the guard's public key, in `guard_key_files`",
 )
 NOTARY = KeyPair(

@@ -163,6 +163,32 @@ def limits(
     _send(sending, facts)
 
 
+@control_app.command(
+    epilog="Example: tenminute control ease --segment farmer --reason 'watch was wrong' "
+    "--key-file control.key --wait"
+)
+def ease(
+    segment: Annotated[Segment, typer.Option(help="Whose cut-off.")],
+    key_file: KeyFile,
+    reason: Reason,
+    by: By = None,
+    yes: Yes = False,
+    wait: Wait = False,
+    workers: Workers = None,
+    seconds: Seconds = 30.0,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back what the guard has tightened; a watch that runs tightens again where it is due."""
+    if not yes:
+        typer.confirm(f"Approve {segment.value} by the policy alone again?", abort=True)
+    settings = load_settings(config, bootstrap=bootstrap)
+    sending = _Sending(settings, key_file, by, wait, workers, seconds, as_json)
+    what = {"action": Action.TIGHTEN, "scope": Scope.SEGMENT, "name": segment.value}
+    _send(sending, {**what, "reason": reason})
+
+
 @control_app.command("list", epilog="Example: tenminute control list --config tenminute.toml")
 def list_controls(
     config: Config = None,

@@ -40,6 +40,14 @@ class Usage(NamedTuple):
     bad_fen: int
     used_pct: float
 
+    @property
+    def in_words(self) -> str:
+        """One line for a command and for the log."""
+        return (
+            f"{self.used_pct:.0f} % of the bad-rate budget used: "
+            f"{self.bad_loans:,} of {self.loans:,} loans went bad"
+        )
+
 
 def usage(vintages: Vintages, segment: str, month: int, guard: Guard) -> Usage:
     """Spent and earned in `month`, over the vintages of the guard's window."""

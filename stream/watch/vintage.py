@@ -91,6 +91,19 @@ class Cell(Struct):
         """Their amounts."""
         return sum(bad.amount_fen for bad in self.bad.values())
 
+    def plus(self, other: Cell) -> Cell:
+        """Both in one sum."""
+        bad = dict(self.bad)
+        for age, more in other.bad.items():
+            loans, amount_fen = bad.get(age, Bad(0, 0))
+            bad[age] = Bad(loans + more.loans, amount_fen + more.amount_fen)
+        return Cell(
+            self.loans + other.loans,
+            self.amount_fen + other.amount_fen,
+            self.squares + other.squares,
+            bad,
+        )
+
     def by_count(self) -> Rate:
         """Share of the loans that went bad."""
         return rate_by_count(self.bad_loans, self.loans)

@@ -20,7 +20,7 @@ from stream.policy.model import Guard
 from stream.scoring.reference import Reference
 from stream.watch.drift import DriftTerms, DriftWatch, Population
 from stream.watch.guard import Usage, usage
-from stream.watch.vintage import Loan, Vintages, joined, loan_of, month_of, told_by
+from stream.watch.vintage import Cell, Loan, Vintages, joined, loan_of, month_of, told_by
 
 
 class Loans(Protocol):
@@ -84,6 +84,15 @@ class Watch:
         """How each segment stands against its bad-rate budget."""
         month, guard = self._month, self._terms.guard
         return {each: usage(self.vintages, each.value, month, guard) for each in Segment}
+
+    def arms(self, segment: Segment, window_months: int) -> dict[tuple[str, str], Cell]:
+        """The vintages of so many months in one sum for each model and arm."""
+        found: dict[tuple[str, str], Cell] = {}
+        for cohort, cell in self.vintages.of(segment.value):
+            if 0 <= self._month - cohort.month < window_months:
+                known = found.setdefault((cohort.model, cohort.arm), Cell())
+                found[cohort.model, cohort.arm] = known.plus(cell)
+        return found
 
     def _learn(self, decision_id: str, said: Loan) -> None:
         before = self._loans.get(decision_id)

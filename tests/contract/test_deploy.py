@@ -18,19 +18,25 @@ from prometheus_client import CollectorRegistry
 
 from stream.config import Settings
 from stream.obs.metrics import EngineMetrics
+from stream.obs.watch_metrics import WatchMetrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-COMMANDS = {"engine", "loop", "topics"}
+COMMANDS = {"engine", "loop", "topics", "watch"}
 FROM_PROMETHEUS = {"job", "instance"}
 
 
 def exported() -> dict[str, set[str]]:
-    """Sample names of the engine's registry with their label names."""
+    """Sample names of the engine and the watch with their label names."""
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry)
     metrics.model_info.labels("m", "1").set(1)
     metrics.policy_info.labels("p").set(1)
+    watch = WatchMetrics(registry)
+    watch.know("s", ["f"])
+    for gauge in (watch.psi, watch.missing, watch.outside):
+        gauge.labels("s", "champion", "f").set(0)
+    watch.bad.labels("s", "m", "champion", "count", "share").set(0)
     found: dict[str, set[str]] = {}
     for family in registry.collect():
         for sample in family.samples:
@@ -94,7 +100,7 @@ def test_every_alert_is_tested() -> None:
 def test_compose_runs_our_commands_with_files_that_exist() -> None:
     """The expected services are there, their commands are ours and what they mount exists."""
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    expected = {"kafka", "topics", "engine", "loop", "prometheus", "grafana"}
+    expected = {"kafka", "topics", "engine", "loop", "watch", "prometheus", "grafana"}
     assert set(services) == expected
     ours = {n for n, s in services.items() if s["image"] == "ten-minute-loan"}
     assert {services[name]["command"][0] for name in ours} == COMMANDS
