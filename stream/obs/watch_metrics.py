@@ -18,9 +18,9 @@ _SERIES: Final = ["segment", "arm", "series"]
 class WatchMetrics:
     """The watch's metrics, on a registry of their own."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Register every metric and set every known label value to zero."""
-        self._registry = registry
+        self._registry = registry = registry or CollectorRegistry()
         self.records = Counter(
             "tenminute_watch_records_total", "Records read", ["topic", "result"], registry=registry
         )

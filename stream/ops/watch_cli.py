@@ -88,12 +88,10 @@ def folder_of(settings: Settings) -> Path:
 
 
 def _seen_by(*, as_json: bool = False) -> tuple[WatchMetrics, FilteringBoundLogger]:
-    from prometheus_client import CollectorRegistry
-
     from stream.obs.logs import configure_logs
     from stream.obs.watch_metrics import WatchMetrics
 
-    return WatchMetrics(CollectorRegistry()), configure_logs("watch", as_json=as_json)
+    return WatchMetrics(), configure_logs("watch", as_json=as_json)
 
 
 def _require_topics(settings: Settings) -> None:

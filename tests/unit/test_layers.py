@@ -51,7 +51,7 @@ MAY_IMPORT = {
                      "stream.lineup", "stream.pipeline", "stream.policy", "stream.ports",
                      "stream.scoring"},
     # What the watch says must be the same after a restart, so it is core too.
-    "stream.watch": {"msgspec", "stream.domain", "stream.policy", "stream.scoring"},
+    "stream.watch": {"msgspec", "stream.domain", "stream.policy", "stream.ports", "stream.scoring"},
     "stream.errors": set(),
     "stream.limits": set(),
 }  # fmt: skip
