@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -51,12 +52,14 @@ class _Line(msgspec.Struct):
     topic: str
     partition: int
     offset: int
-    headers: list[tuple[str, str]]
+    headers: msgspec.Raw
     value: str | None = None
     value_base64: str | None = None
 
 
 _line = msgspec.json.Decoder(_Line)
+_CE_TYPE = re.compile(rb'\[\s*"ce_type",\s*"([^"\\]*)"\s*\]')
+"""The one header that is asked for: to decode all of them costs a tenth of the reading."""
 
 
 def spans_of_file(file: Path, span_bytes: int = FILE_SPAN_BYTES) -> list[Span]:
@@ -134,4 +137,5 @@ def _value(line: _Line) -> bytes:
 
 
 def _ce_type(line: _Line) -> str:
-    return next((value for name, value in line.headers if name == "ce_type"), "")
+    found = _CE_TYPE.search(line.headers)
+    return found[1].decode() if found else ""

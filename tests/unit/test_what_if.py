@@ -194,7 +194,9 @@ def test_every_line_is_read_once_however_the_file_is_cut(tmp_path: Path, span_by
     file = exported(tmp_path / "audit.jsonl", VALUES[:40])
     spans = spans_of_file(file, span_bytes)
     reader = SpanReader(None)  # type: ignore[arg-type]  # a file needs no settings
-    assert VALUES[:40] == [seen.value for span in spans for seen in reader.read(span)]
+    found = [seen for span in spans for seen in reader.read(span)]
+    assert VALUES[:40] == [seen.value for seen in found]
+    assert {"loan.decision.audit.v1"} == {seen.ce_type for seen in found}
     assert [0, *(span.end for span in spans)] == [
         *(span.start for span in spans),
         file.stat().st_size,
