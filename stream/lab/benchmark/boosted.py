@@ -9,9 +9,17 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold
 
-from stream.lab.benchmark.recipe import PATIENCE, SEED, SHAPES, TREES_MAX, Shape
+from stream.lab.benchmark.recipe import (
+    INNER_FOLDS,
+    PATIENCE,
+    ROWS_INNER_FOLDED_MAX,
+    SEED,
+    SHAPES,
+    TREES_MAX,
+    Shape,
+)
 from stream.lab.benchmark.table import FloatMatrix, Labels, Matrix
 
 FloatVector = npt.NDArray[np.float64]
@@ -19,11 +27,10 @@ FloatVector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Which of the two constraints hold, and two families to be treated as one."""
+    """Which of the two constraints hold."""
 
     families: bool = True
     directions: bool = True
-    merged: tuple[str, str] | None = None
 
 
 CONSTRAINED = Kind()
@@ -46,6 +53,9 @@ def _parameters(matrix: Matrix, kind: Kind, shape: Shape) -> dict[str, object]:
         "learning_rate": shape.learning_rate,
         "min_data_in_leaf": shape.min_leaf_rows,
         "lambda_l2": shape.l2,
+        "feature_fraction": shape.columns,
+        "bagging_fraction": shape.rows,
+        "bagging_freq": 1,
         "seed": SEED,
         "deterministic": True,
         "force_row_wise": True,
@@ -56,7 +66,7 @@ def _parameters(matrix: Matrix, kind: Kind, shape: Shape) -> dict[str, object]:
         "verbose": -1,
     }
     if kind.families:
-        parameters["interaction_constraints"] = matrix.groups(kind.merged)
+        parameters["interaction_constraints"] = matrix.groups
     if kind.directions:
         parameters["monotone_constraints"] = list(matrix.directions)
         # The default method forbids more than the directions ask for.
@@ -73,23 +83,25 @@ def _dataset(rows: FloatMatrix, bad: Labels, base: float) -> Any:  # noqa: ANN40
     return lgb.Dataset(rows, bad, init_score=np.full(len(bad), base))
 
 
+def _inner(bad: Labels) -> list[tuple[Labels, Labels]]:
+    """Rows to learn from and to stop on: folds of few rows, one fifth of many."""
+    few = len(bad) <= ROWS_INNER_FOLDED_MAX
+    splitter = StratifiedKFold(INNER_FOLDS if few else 5, shuffle=True, random_state=SEED)
+    return list(splitter.split(bad, bad))[: INNER_FOLDS if few else 1]
+
+
 def search(matrix: Matrix, kind: Kind, rows: FloatMatrix, bad: Labels) -> Chosen:
-    """The shape and number of trees with the least log loss on an inner fifth of these rows."""
-    inner, outer, inner_bad, outer_bad = train_test_split(
-        rows, bad, test_size=0.2, random_state=SEED, stratify=bad
-    )
-    base = _base(inner_bad)
+    """The shape and number of trees with the least log loss on inner rows of these."""
     found: list[tuple[float, Chosen]] = []
     for shape in SHAPES:
-        booster = lgb.train(
+        losses = lgb.cv(
             _parameters(matrix, kind, shape),
-            _dataset(inner, inner_bad, base),
+            _dataset(rows, bad, _base(bad)),
             TREES_MAX,
-            valid_sets=[_dataset(outer, outer_bad, base)],
+            folds=_inner(bad),
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
-        )
-        loss = booster.best_score["valid_0"]["binary_logloss"]
-        found.append((loss, Chosen(shape, booster.best_iteration)))
+        )["valid binary_logloss-mean"]
+        found.append((losses[-1], Chosen(shape, len(losses))))
     return min(found, key=lambda each: each[0])[1]
 
 

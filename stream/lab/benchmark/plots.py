@@ -77,7 +77,11 @@ def _aucs(outcomes: list[Outcome]) -> Figure:
         axes.scatter(*zip(*shown, strict=True), marker="D", s=34, facecolor="none", edgecolor=INK,
                      linewidth=1.0, label="published", zorder=3)  # fmt: skip
     axes.set_xlabel("AUC on rows the model never saw, 95 % interval")
-    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    ours_first = sorted(zip(handles, labels, strict=True), key=lambda pair: pair[1] == "published")
+    figure.legend(
+        *zip(*ours_first, strict=True), loc="outside upper center", ncols=4, frameon=False
+    )
     return figure
 
 

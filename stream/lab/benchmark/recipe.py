@@ -22,18 +22,35 @@ Adapter = Callable[["DataFrame"], "DataFrame"]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One candidate of the search: a LightGBM shape; the number of trees is found by stopping."""
+    """One candidate of the search: a LightGBM shape; the number of trees is found by stopping.
+
+    `columns` and `rows` are the shares of both that each tree draws, by seed.
+    """
 
     leaves: int
     min_leaf_rows: int
     l2: float
-    learning_rate: float = 0.1
+    columns: float = 1.0
+    rows: float = 0.7
+    learning_rate: float = 0.08
 
 
 TREES_MAX = 600
-PATIENCE = 25
-SHAPES = (Shape(6, 20, 5.0), Shape(12, 50, 10.0), Shape(28, 100, 20.0))
-"""The whole search: three shapes, stopped early on an inner fifth, for both kinds of model."""
+PATIENCE = 30
+SHAPES = (
+    Shape(4, 40, 5.0, columns=0.5),
+    Shape(6, 20, 5.0, rows=1.0),
+    Shape(16, 60, 20.0, columns=0.3),
+    Shape(28, 100, 20.0),
+)
+"""The whole search: four shapes, stopped early on inner rows, for both kinds of model."""
+
+INNER_FOLDS = 3
+ROWS_INNER_FOLDED_MAX = 5_000
+"""Of more rows one inner fifth settles the search; of fewer it would be a draw of lots."""
+
+ROWS_SEARCHED_MAX = 10_000
+"""Of larger sets the shape found in the first fold serves for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,8 @@ class Bench:
     """Keeps the rows of one segment or sample."""
     time: TimeSplit | None = None
     published: tuple[Published, ...] = ()
+    coarser: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Other splits that were tried: what is said of each, and which family joins which."""
     answered: dict[str, str] = field(default_factory=dict)
     """`mark:column` of a leak's mark to the reason why the column stays."""
     note: str = ""

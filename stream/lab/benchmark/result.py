@@ -76,6 +76,8 @@ class Outcome(Struct, frozen=True):
     """What each family says, and its inputs."""
     splits: list[Split]
     prices: list[Price]
+    coarser: list[str]
+    """Which of the prices are of other splits into families, on all rows."""
     protected_gain: float | None
     """What the unconstrained model would gain from the protected columns."""
     marks: list[Mark]

@@ -13,7 +13,14 @@ from sklearn.metrics import roc_auc_score
 from stream.lab.benchmark import hunt
 from stream.lab.benchmark.boosted import CONSTRAINED, FREE, Chosen, Kind
 from stream.lab.benchmark.figures import DECIMALS, difference, measure
-from stream.lab.benchmark.recipe import FOLDS, SHAPES, Bench
+from stream.lab.benchmark.recipe import (
+    FOLDS,
+    INNER_FOLDS,
+    ROWS_INNER_FOLDED_MAX,
+    ROWS_SEARCHED_MAX,
+    SHAPES,
+    Bench,
+)
 from stream.lab.benchmark.result import GOAL, Outcome, Price, Shown, Split
 from stream.lab.benchmark.table import Matrix, Table, encode, load, numbers
 from stream.lab.benchmark.trial import (
@@ -48,28 +55,37 @@ def _split(kind: str, text: str, table: Table, parts: list[Part], trial: Trial) 
     )
 
 
-def _loosened(matrix: Matrix, *, short: bool) -> Iterator[tuple[str, Matrix, Kind]]:
-    """Each way to loosen the constraints; single families and directions only if much is lost."""
-    yield "no directions", matrix, Kind(directions=False)
-    yield "no families", matrix, Kind(families=False)
-    if not short:
-        return
+def _singly(matrix: Matrix) -> Iterator[tuple[str, Matrix]]:
+    """Each pair of families as one family, and each direction away."""
     for first, second in combinations(dict.fromkeys(matrix.families), 2):
-        yield f"{first} with {second}", matrix, Kind(merged=(first, second))
+        yield f"{first} with {second}", matrix.regrouped({second: first})
     for name in matrix.directed:
-        yield f"no direction of {name}", matrix.undirected(name), CONSTRAINED
+        yield f"no direction of {name}", matrix.undirected(name)
 
 
 def _prices(
-    table: Table, matrix: Matrix, parts: list[Part], trial: Trial, split: Split
+    bench: Bench, table: Table, matrix: Matrix, parts: list[Part], trial: Trial
 ) -> list[Price]:
-    """What each loosening adds to the constrained model's AUC, with the shapes it had."""
-    bad = table.bad[trial.rows]
-    base = float(roc_auc_score(bad, trial.log_odds[FAMILY]))
+    """What each loosening adds to the constrained model's AUC, with the shapes it had.
+
+    The single ones are tried only where the goal is missed, and in the first fold only.
+    """
+    bad, chosen = table.bad[trial.rows], trial.chosen[FAMILY]
+    scores = trial.log_odds[FAMILY]
+    loosened: list[tuple[str, Matrix, Kind, int]] = [
+        ("no directions", matrix, Kind(directions=False), len(parts)),
+        ("no families", matrix, Kind(families=False), len(parts)),
+    ]
+    for text, joins in bench.coarser.items():
+        loosened.append((text, matrix.regrouped(joins), CONSTRAINED, len(parts)))
+    if difference(bad, scores, trial.log_odds[UNCONSTRAINED]).auc < -GOAL:
+        loosened += [(*each, CONSTRAINED, 1) for each in _singly(matrix)]
     found = []
-    for what, loosened, kind in _loosened(matrix, short=split.cost.auc < -GOAL):
-        scores = rescore(loosened, table.bad, parts, kind, trial.chosen[FAMILY])
-        found.append(Price(what, round(float(roc_auc_score(bad, scores)) - base, DECIMALS)))
+    for what, columns, kind, count in loosened:
+        loose = rescore(columns, table.bad, parts[:count], kind, chosen[:count])
+        rows = len(loose)
+        gain = roc_auc_score(bad[:rows], loose) - roc_auc_score(bad[:rows], scores[:rows])
+        found.append(Price(what, round(float(gain), DECIMALS)))
     return found
 
 
@@ -128,9 +144,12 @@ def measured(bench: Bench, data: Path, progress: Progress, rows_max: int | None 
     if bench.time is not None and later is not None:
         splits.append(_split("time", bench.time.text, table, [later], run(bench, table, [later])))
     progress("prices")
-    prices = _prices(table, matrix, parts, trial, splits[0])
+    prices = _prices(bench, table, matrix, parts, trial)
     protected_gain = _protected_gain(table, matrix, parts, trial)
-    searched = len(KINDS) * (len(SHAPES) + 1) * (len(parts) + len(splits) - 1)
+    searches = len(splits) - 1 + (1 if len(table.bad) > ROWS_SEARCHED_MAX else len(parts))
+    inner = INNER_FOLDS if len(parts[0].train) <= ROWS_INNER_FOLDED_MAX else 1
+    searched = len(KINDS) * (len(SHAPES) * inner * searches + len(parts) + len(splits) - 1)
+    on_all = 2 + len(bench.coarser) + (protected_gain is not None)
     return Outcome(
         name=bench.name,
         title=bench.title,
@@ -143,11 +162,12 @@ def measured(bench: Bench, data: Path, progress: Progress, rows_max: int | None 
         families=_families(bench),
         splits=splits,
         prices=prices,
+        coarser=list(bench.coarser),
         protected_gain=protected_gain,
         marks=marks,
         outside=outside,
         published=[Shown(p.auc, p.what, p.source, p.comparable) for p in bench.published],
         shapes={name: _shape(chosen) for name, chosen in trial.chosen.items()},
-        trained=searched + len(parts) * (len(prices) + (protected_gain is not None)),
+        trained=searched + len(parts) * on_all + len(prices) - 2 - len(bench.coarser),
         note=" ".join(filter(None, [bench.note, bench.time.note if bench.time else ""])),
     )

@@ -54,16 +54,21 @@ class Matrix:
         """Columns with a direction."""
         return tuple(n for n, way in zip(self.names, self.directions, strict=True) if way)
 
+    def regrouped(self, joins: dict[str, str]) -> Matrix:
+        """The same columns, some families joined to others."""
+        return replace(self, families=tuple(joins.get(each, each) for each in self.families))
+
     def undirected(self, name: str) -> Matrix:
         """The same columns, one of them without its direction."""
         ways = zip(self.names, self.directions, strict=True)
         return replace(self, directions=tuple(0 if n == name else way for n, way in ways))
 
-    def groups(self, merged: tuple[str, str] | None = None) -> list[list[int]]:
-        """Columns of each family, two of them as one if asked: a tree stays inside one group."""
-        names = [merged[0] if merged and name == merged[1] else name for name in self.families]
+    @property
+    def groups(self) -> list[list[int]]:
+        """Columns of each family: a tree stays inside one group."""
         return [
-            [i for i, name in enumerate(names) if name == family] for family in dict.fromkeys(names)
+            [i for i, name in enumerate(self.families) if name == family]
+            for family in dict.fromkeys(self.families)
         ]
 
 

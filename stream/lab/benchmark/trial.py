@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,13 @@ from sklearn.model_selection import StratifiedKFold
 
 from stream.lab.benchmark import boosted, woe
 from stream.lab.benchmark.boosted import CONSTRAINED, FREE, Chosen, Kind
-from stream.lab.benchmark.recipe import FOLDS, ROWS_FOLDED_MAX, SEED, Bench
+from stream.lab.benchmark.recipe import (
+    FOLDS,
+    ROWS_FOLDED_MAX,
+    ROWS_SEARCHED_MAX,
+    SEED,
+    Bench,
+)
 from stream.lab.benchmark.table import Labels, Matrix, Table, encode
 
 FloatVector = npt.NDArray[np.float64]
@@ -55,34 +60,33 @@ def by_time(table: Table) -> Part | None:
     return Part(np.flatnonzero(~table.later), np.flatnonzero(table.later))
 
 
-def _score(
-    bench: Bench, table: Table, matrix: Matrix, part: Part
-) -> Iterator[tuple[str, FloatVector, Chosen | None]]:
-    """Log-odds of the held-out rows by each of the rivals in turn."""
-    rows, bad = matrix.values[part.train], table.bad[part.train]
-    for name, kind in KINDS.items():
-        chosen = boosted.search(matrix, kind, rows, bad)
-        model = boosted.train(matrix, kind, chosen, rows, bad)
-        yield name, model.log_odds(matrix.values[part.held_out]), chosen
-    card = woe.train(bench, table.inputs.iloc[part.train], bad)
-    yield SCORECARD, card.log_odds(table.inputs.iloc[part.held_out]), None
+def _search(table: Table, matrix: Matrix, parts: list[Part], kind: Kind) -> list[Chosen]:
+    """A shape for each part: its own in small sets, the first part's in large ones."""
+    searched = parts[:1] if len(table.bad) > ROWS_SEARCHED_MAX else parts
+    found = [
+        boosted.search(matrix, kind, matrix.values[part.train], table.bad[part.train])
+        for part in searched
+    ]
+    return found if len(found) == len(parts) else found * len(parts)
 
 
 def run(bench: Bench, table: Table, parts: list[Part]) -> Trial:
     """All rivals on all parts; rows in the order in which they were held out."""
     matrix = encode(bench, table.inputs)
-    log_odds: dict[str, list[FloatVector]] = {name: [] for name in MODELS}
-    chosen: dict[str, list[Chosen]] = {name: [] for name in KINDS}
-    for part in parts:
-        for name, scores, found in _score(bench, table, matrix, part):
-            log_odds[name].append(scores)
-            if found is not None:
-                chosen[name].append(found)
-    return Trial(
-        rows=np.concatenate([part.held_out for part in parts]),
-        log_odds={name: np.concatenate(scores) for name, scores in log_odds.items()},
-        chosen=chosen,
+    chosen = {name: _search(table, matrix, parts, kind) for name, kind in KINDS.items()}
+    log_odds = {
+        name: rescore(matrix, table.bad, parts, kind, chosen[name]) for name, kind in KINDS.items()
+    }
+    log_odds[SCORECARD] = np.concatenate(
+        [
+            woe.train(bench, table.inputs.iloc[part.train], table.bad[part.train]).log_odds(
+                table.inputs.iloc[part.held_out]
+            )
+            for part in parts
+        ]
     )
+    rows = np.concatenate([part.held_out for part in parts])
+    return Trial(rows=rows, log_odds=log_odds, chosen=chosen)
 
 
 def rescore(

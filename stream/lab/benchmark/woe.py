@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,5 +42,8 @@ def train(bench: Bench, inputs: DataFrame, bad: Labels) -> Scorecard:
         categorical_variables=[each.name for each in bench.inputs if each.levels],
         selection_criteria={"iv": {"min": IV_MIN}},
     )
-    woe = binning.fit_transform(inputs, bad, metric="woe", metric_missing="empirical")
+    with warnings.catch_warnings():
+        # optbinning 1.0.0 writes "" into number columns of its own tables; pandas 3 minds.
+        warnings.filterwarnings("ignore", "Setting an item of incompatible dtype")
+        woe = binning.fit_transform(inputs, bad, metric="woe", metric_missing="empirical")
     return Scorecard(binning, LogisticRegression(max_iter=1000).fit(woe, bad))

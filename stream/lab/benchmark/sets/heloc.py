@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 NO_RECORD, NOT_USABLE, NOT_MET = -9, -8, -7
 NEVER_MONTHS = 120
 """Months since an event that never took place: beyond any that did (83 and 24)."""
-NEVER = {"MSinceMostRecentDelq": NEVER_MONTHS, "MSinceMostRecentInqexcl7days": NEVER_MONTHS}
+NEVER = {"MSinceMostRecentDelq": NOT_MET, "MSinceMostRecentInqexcl7days": NOT_USABLE}
+"""Which code says so: "never late" is -7. "No inquiry" is -8, beside which both counts are zero;
+-7 stands there with one to 24 inquiries, so it is unknown and not never."""
 
 
 def _adapt(table: DataFrame) -> DataFrame:
     """`no_hit` is a report without a record; "never" is a very long time, the rest is unknown."""
     adapted = table.copy()
     adapted["no_hit"] = table["ExternalRiskEstimate"] == NO_RECORD
-    for name, months in NEVER.items():
-        adapted[name] = adapted[name].replace(NOT_MET, months)
+    for name, code in NEVER.items():
+        adapted[name] = adapted[name].replace(code, NEVER_MONTHS)
     for each in _INPUTS[1:]:
         values = adapted[each.name].astype(float)
         adapted[each.name] = values.mask(values < 0, np.nan)

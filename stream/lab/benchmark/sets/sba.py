@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stream.lab.benchmark.recipe import Adapter, Barred, Bench, Input, Published, TimeSplit
@@ -24,6 +25,12 @@ AMOUNT = Input(
 )
 LIMIT = Input(
     "limit", "M_OFFER_USE", why="goes with the amount: no direction", of=("sba_appv", "gr_appv")
+)
+SHARE = Input(
+    "amount_to_limit",
+    "M_OFFER_USE",
+    why="the guaranteed share names the programme, half being the express line: a kind, no scale",
+    of=("sba_appv", "gr_appv"),
 )
 NEW = Input(
     "business_is_new",
@@ -57,16 +64,15 @@ def _of(sectors: tuple[str, ...]) -> Adapter:
     return lambda table: table[table["naics_sector"].astype(str).isin(sectors)]
 
 
+def _joined(inputs: tuple[Input, ...], joins: dict[str, str]) -> tuple[Input, ...]:
+    """The inputs with some families joined to others."""
+    return tuple(replace(each, family=joins.get(each.family, each.family)) for each in inputs)
+
+
 _CORE = (
     AMOUNT,
     LIMIT,
-    Input(
-        "amount_to_limit",
-        "M_OFFER_USE",
-        1,
-        "more of an offer is never safer than less of it",
-        of=("sba_appv", "gr_appv"),
-    ),
+    SHARE,
     NEW,
     Input("is_credit_line", "M_PRODUCT", why="a kind, not a quantity", of=("rev_line_cr",)),
     Input("simplified_file", "M_PRODUCT", why="a kind, not a quantity", of=("low_doc",)),
@@ -76,23 +82,41 @@ _ROW = Barred(("row",), "the number of the row")
 
 SBA_FARMER = Bench(
     name="sba_farmer",
-    title="SBA farmers (NAICS 11)",
+    title="SBA farmers",
     file="sba/sba_core.csv.gz",
     adapt=_core,
     rows=_of(("11",)),
-    inputs=_CORE,
+    # Amount, limit and share are one thing seen three ways: split in two they cost 0.008.
+    inputs=_joined(_CORE, {"M_OFFER_USE": "M_AMOUNT_TERM"}),
     barred=(TERM, _ROW, Barred(("naics_sector",), "one value in this segment")),
-    families={key: text for key, text in FAMILIES.items() if key != "M_SECTOR"},
+    families={
+        "M_AMOUNT_TERM": "Amount asked for, and against the standing offer",
+        "M_BUSINESS_AGE": FAMILIES["M_BUSINESS_AGE"],
+        "M_PRODUCT": FAMILIES["M_PRODUCT"],
+    },
 )
 SBA_MERCHANT = Bench(
     name="sba_merchant",
-    title="SBA merchants (NAICS 42, 44-45, 72)",
+    title="SBA merchants",
     file="sba/sba_core.csv.gz",
     adapt=_core,
     rows=_of(MERCHANT_SECTORS),
-    inputs=(*_CORE, _SECTOR),
+    # The share guaranteed and the kind of loan are the programme's terms: apart they cost 0.006.
+    inputs=_joined((*_CORE, _SECTOR), {"M_OFFER_USE": "M_PRODUCT"}),
     barred=(TERM, _ROW),
-    families=FAMILIES,
+    families={
+        "M_AMOUNT_TERM": FAMILIES["M_AMOUNT_TERM"],
+        "M_PRODUCT": "Kind of loan asked for, and the standing offer",
+        "M_BUSINESS_AGE": FAMILIES["M_BUSINESS_AGE"],
+        "M_SECTOR": FAMILIES["M_SECTOR"],
+    },
+    coarser={
+        "amount and terms as one family": {"M_AMOUNT_TERM": "M_PRODUCT"},
+        "amount, terms and time in business as one": {
+            "M_AMOUNT_TERM": "M_PRODUCT",
+            "M_BUSINESS_AGE": "M_PRODUCT",
+        },
+    },
 )
 
 
@@ -113,7 +137,7 @@ def _full(table: DataFrame) -> DataFrame:
 _FULL = (
     AMOUNT,
     LIMIT,
-    _CORE[2],
+    SHARE,
     NEW,
     Input("is_franchise", "M_BUSINESS_AGE", why="a kind", of=("franchise_code",)),
     Input(

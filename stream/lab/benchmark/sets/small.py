@@ -182,4 +182,8 @@ GERMAN = Bench(
         "M_DELINQUENCY": "Other loans and how they were paid",
         "M_COLLATERAL": "Property and guarantors",
     },
+    answered={
+        "absence:checking": "known at the application: no account is a fact, not a gap, and the "
+        "best sign in this set",
+    },
 )  # fmt: skip

@@ -49,10 +49,10 @@ TAIWAN = Bench(
     file="taiwan/taiwan.csv.gz",
     adapt=_adapt,
     inputs=(
-        *(Input(f"status_{m}", "M_DELINQUENCY", 0, _KINDS, (STATUS[m - 1],)) for m in _MONTHS),
-        Input("worst", "M_DELINQUENCY", 1, _LATE, STATUS),
-        Input("late_months", "M_DELINQUENCY", 1, _LATE, STATUS),
-        Input("late_sum", "M_DELINQUENCY", 1, _LATE, STATUS),
+        *(Input(f"status_{m}", "M_PAYMENTS", 0, _KINDS, (STATUS[m - 1],)) for m in _MONTHS),
+        Input("worst", "M_PAYMENTS", 1, _LATE, STATUS),
+        Input("late_months", "M_PAYMENTS", 1, _LATE, STATUS),
+        Input("late_sum", "M_PAYMENTS", 1, _LATE, STATUS),
         *(
             Input(f"use_{m}", "M_UTILISATION", 0, "unused cards default too", (BILLS[m - 1],))
             for m in _MONTHS
@@ -65,18 +65,17 @@ TAIWAN = Bench(
             for m in range(1, 6)
         ),
         Input("paid_mean", "M_PAYMENTS", -1, _LESS, PAID),
-        Input("limit", "M_LIMIT", -1, "the bank trusts with more", ("LIMIT_BAL",)),
+        Input("limit", "M_UTILISATION", -1, "the bank trusts with more", ("LIMIT_BAL",)),
     ),
     barred=(
         Barred(("SEX", "AGE", "MARRIAGE"), "protected", protected=True),
         Barred(("EDUCATION",), "stands close to age and origin", protected=True),
         Barred(("ID",), "the number of the row"),
     ),
+    # Late months and amounts paid are one behaviour: as two families they cost 0.002.
     families={
-        "M_DELINQUENCY": "Payments made late on this card",
-        "M_UTILISATION": "Use of the card's limit",
-        "M_PAYMENTS": "Amounts paid each month",
-        "M_LIMIT": "Limit of the card",
+        "M_PAYMENTS": "How this card's bills were paid",
+        "M_UTILISATION": "Limit of the card, and its use",
     },
     published=(
         Published(
