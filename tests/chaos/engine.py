@@ -185,13 +185,17 @@ class Engine:
                 self._sample()
 
     def _sample(self) -> None:
-        """Resident memory of every worker since first seen ready: then, and the most so far."""
+        """Memory of every worker's own since first seen ready: then, and the most so far.
+
+        Pages of files, which are the store's, are the kernel's to take back and do not count.
+        """
         for name in self.workers:
             pid = self.pid(name)
             if pid not in self.rss_kb and not any(h.ready for h in self._said(name)):
                 continue
             try:
-                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                resident, of_files = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+                pages = int(resident) - int(of_files)
             except (OSError, IndexError):
                 continue
             first, most = self.rss_kb.get(pid, (pages * 4, 0))

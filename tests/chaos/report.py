@@ -104,7 +104,8 @@ def _explained() -> list[str]:
         "partition had a new committed decision.",
         "- replayed: decisions made again from the audit topic, as `tenminute replay --all` does; "
         "identical: with the same bytes.",
-        "- peak RSS and growth: of the worker with the most, since it was first ready.",
+        "- peak RSS and growth: of the worker with the most, since it was first ready, without the "
+        "mapped pages of the store.",
         "- aborted: decisions that only an uncommitted reader sees, left by what was interrupted.",
         f"- Versions: ten-minute-loan {__version__}, Kafka {kafka_version()}, confluent-kafka "
         f"{confluent_kafka.version()}, CPython {platform.python_version()}.",
