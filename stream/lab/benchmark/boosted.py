@@ -94,13 +94,14 @@ def search(matrix: Matrix, kind: Kind, rows: FloatMatrix, bad: Labels) -> Chosen
     """The shape and number of trees with the least log loss on inner rows of these."""
     found: list[tuple[float, Chosen]] = []
     for shape in SHAPES:
-        losses = lgb.cv(
+        curves: Any = lgb.cv(
             _parameters(matrix, kind, shape),
             _dataset(rows, bad, _base(bad)),
             TREES_MAX,
             folds=_inner(bad),
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
-        )["valid binary_logloss-mean"]
+        )
+        losses = curves["valid binary_logloss-mean"]
         found.append((losses[-1], Chosen(shape, len(losses))))
     return min(found, key=lambda each: each[0])[1]
 

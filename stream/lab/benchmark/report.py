@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from importlib.metadata import version
+from textwrap import fill
 
 from stream.lab.benchmark.figures import Difference
 from stream.lab.benchmark.recipe import (
@@ -32,6 +33,7 @@ PLOTS = {
     "benchmark-cost.svg": "What the constraints cost in AUC by set, with 95 % intervals",
     "benchmark-reliability.svg": "Expected and observed bad rate by tenth of the score",
 }
+WIDTH = 100
 TOP = 3
 PRICE_MIN = 0.0005
 PACKAGES = ("lightgbm", "optbinning", "scikit-learn", "numpy", "pandas")
@@ -41,6 +43,18 @@ def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:
     cells = [part.strip() for part in head.split("|")]
     lines = [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _text(lines: Iterable[str]) -> str:
+    """The lines as a document: prose folded, tables and pictures as they are."""
+    folded = [
+        line
+        if line.startswith(("|", "#", "!"))
+        else fill(line, WIDTH, subsequent_indent="  " * line.startswith("- "),
+                  break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    ]  # fmt: skip
+    return "\n".join(folded)
 
 
 def _signed(value: float) -> str:
@@ -238,15 +252,14 @@ def page(outcomes: list[Outcome], on: date) -> str:
         "",
         *_families(outcomes),
     ]  # fmt: skip
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return _text(lines).rstrip("\n") + "\n"
 
 
 def section(outcomes: list[Outcome], results: str) -> str:
     """The benchmark's section of the models document; `results` is the full page's file name."""
     lines = [
-        "The engine's kind of model on every public set at hand, beside two rivals. Written by "
-        "`tenminute benchmark --all`; all figures: "
-        f"[bench/results/{results}](../bench/results/{results}).",
+        "Written by `tenminute benchmark --all`: the engine's kind of model on every public set at "
+        f"hand, beside two rivals. All figures: [{results}](../bench/results/{results}).",
         "",
         "### Method",
         "",
@@ -287,4 +300,4 @@ def section(outcomes: list[Outcome], results: str) -> str:
         "",
         *_bias(),
     ]  # fmt: skip
-    return "\n".join(lines)
+    return _text(lines)

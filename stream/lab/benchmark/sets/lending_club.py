@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stream.lab.benchmark.recipe import Barred, Bench, Input, TimeSplit
 from stream.lab.leaks import KnownAt
 
@@ -42,7 +40,6 @@ def _adapt(table: DataFrame) -> DataFrame:
             table["sec_app_collections_12_mths_ex_med"], errors="coerce"
         ).fillna(0.0),
         joint_installment=pd.to_numeric(table["sec_app_open_act_il"], errors="coerce").fillna(0.0),
-        all_util=table["all_util"].replace("", np.nan).astype(float),
     )
 
 
