@@ -138,7 +138,7 @@ class DriftWatch:
         latest = []
         for name, sketch in population.sketches.items():
             shape = reference.score if name == POINTS else reference.features[name]
-            finding = _asked(name, shape, sketch, population, level)
+            finding = judge(name, shape, sketch, population, level)
             population.alarms[name] += bool(finding.alarms)
             latest.append(finding)
         population.latest = tuple(latest)
@@ -147,9 +147,7 @@ class DriftWatch:
         population.sketches = _blank(reference)
 
 
-def _asked(
-    name: str, shape: Shape, sketch: Sketch, population: Population, level: float
-) -> Finding:
+def judge(name: str, shape: Shape, sketch: Sketch, population: Population, level: float) -> Finding:
     """The three questions to one series of a full window."""
     missing = sketch.missing + population.lacking.get(name, 0)
     asked = population.events + sum(population.lacking.values())

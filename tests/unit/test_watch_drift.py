@@ -18,7 +18,7 @@ from stream.lab.reference import shape
 from stream.scoring.features import MISSING
 from stream.scoring.manifest import load_manifest
 from stream.scoring.reference import Shape
-from stream.watch.drift import POINTS, QUESTIONS, DriftTerms, DriftWatch
+from stream.watch.drift import POINTS, QUESTIONS, DriftTerms, DriftWatch, Population, judge
 from stream.watch.psi import Drift, chi_square_tail, compare, drift
 from stream.watch.rare import chance_beyond, chance_of_more
 from stream.watch.sketch import Sketch, as_float32
@@ -66,6 +66,24 @@ def test_false_alarms_come_at_the_nominal_level(name: str, events: int) -> None:
         drift(r, m).p_value < LEVEL for r, m in zip(training.tolist(), live.tolist(), strict=True)
     )
     assert within_chance(alarms, trials, LEVEL)
+
+
+def test_a_whole_window_alarms_no_more_often_than_stated() -> None:
+    """2,000 windows of all series and all questions: at most 1 %, within chance, and some do."""
+    reference, chance, trials = reference_of(CONSUMER), np.random.default_rng(77), 2_000
+    shapes = {POINTS: reference.score, **reference.features}
+    level = LEVEL / len(shapes) / len(QUESTIONS)
+    window = Population("consumer", "champion", "1.0.0", {}, events=WINDOW)
+    alarmed = set()
+    for name, bins in shapes.items():
+        shares = np.asarray([*bins.counts, bins.missing]) / bins.rows
+        training = chance.multinomial(bins.rows, shares, trials).tolist()
+        live = chance.multinomial(WINDOW, shares, trials).tolist()
+        for number, (before, now) in enumerate(zip(training, live, strict=True)):
+            drawn_anew = Shape(bins.edges, tuple(before[:-1]), before[-1], bins.low, bins.high)
+            if judge(name, drawn_anew, Sketch(now[:-1], now[-1]), window, level).alarms:
+                alarmed.add(number)
+    assert 0 < len(alarmed) <= binom.ppf(0.9995, trials, LEVEL)
 
 
 def test_real_loans_split_at_random_do_not_drift() -> None:
