@@ -52,6 +52,8 @@ MAY_IMPORT = {
                      "stream.scoring"},
     # What the watch says must be the same after a restart, so it is core too.
     "stream.watch": {"msgspec", "stream.domain", "stream.policy", "stream.ports", "stream.scoring"},
+    # A trial's end must be the same from the same records, whoever looks.
+    "stream.trials": {"msgspec", "numpy", "stream.domain", "stream.watch"},
     "stream.errors": set(),
     "stream.limits": set(),
 }  # fmt: skip
