@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from structlog.typing import FilteringBoundLogger
 
 from stream.config import Settings
 from stream.domain.topics import AUDIT, OUTCOMES
@@ -15,13 +16,20 @@ from stream.ports import Place, Record
 from stream.watch.merge import Merge
 
 _CALL_SECONDS, _RECORDS_A_POLL = 15.0, 1_000
+_LASTING = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+"""What no waiting mends."""
 
 
 class WatchFeed:
     """Reads both topics without a group's offsets; those are in the book."""
 
-    def __init__(self, settings: Settings, known: list[Next]) -> None:
+    def __init__(self, settings: Settings, known: list[Next], log: FilteringBoundLogger) -> None:
         """Go on where the book ends, new partitions from their beginning."""
+        self._log = log
         self._consumer = consumer(
             settings, f"{settings.group_id}-watch", **{"enable.partition.eof": True}
         )
@@ -56,7 +64,10 @@ class WatchFeed:
         return [Next(*place, offset) for place, offset in self._next.items()]
 
     def read(self, seconds: float) -> Iterator[Record]:
-        """What has come within so long; BrokerError when records are gone that were not read."""
+        """What has come within so long; BrokerError when records are gone that were not read.
+
+        A broker that is away is waited for.
+        """
         for message in self._consumer.consume(_RECORDS_A_POLL, seconds):
             error = message.error()
             if error is not None:
@@ -94,8 +105,9 @@ class WatchFeed:
                 f"{place.topic}/{place.partition}: what the watch was to read next is gone",
                 fix="move the folder `watch` of state_dir away; it counts anew from what is left",
             )
-        if error.fatal() or not error.retriable():
+        if error.fatal() or error.code() in _LASTING:
             raise BrokerError(f"reading {place.topic}: {error.name()}", fix="run: tenminute doctor")
+        self._log.warning("watch_read_failed", topic=place.topic, error=error.name())
 
     def _balance(self) -> None:
         """Stop reading partitions that are far ahead of the others, go on with the rest."""

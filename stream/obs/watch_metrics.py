@@ -62,8 +62,8 @@ class WatchMetrics:
             ["segment"], registry=registry,
         )  # fmt: skip
         self.commands = Counter(
-            "tenminute_watch_commands_total", "Guard commands by result", ["result"],
-            registry=registry,
+            "tenminute_watch_commands_total", "Guard commands, and what failed of them and before",
+            ["result"], registry=registry,
         )  # fmt: skip
         self.progress_at = Gauge(
             "tenminute_watch_progress_timestamp_seconds", "When the watch last went round its loop",

@@ -58,10 +58,11 @@ class Watcher:
             metrics.know(segment, series)
         drift = DriftTerms(window_events=settings.watch_window_events, level=settings.watch_level)
         terms = Terms(self._models.references, self._guard, drift)
-        self._feed = WatchFeed(settings, book.offsets())
+        self._feed = WatchFeed(settings, book.offsets(), log)
         book.belongs_to(self._feed.cluster_id)
         self._watch = Watch(terms, book, book.loans(), book.kept())
         self._hand = GuardHand(settings, private)
+        self._said: dict[Segment, GuardState] = {}
 
     def run(self, stop: Event) -> None:
         """Watch until told to stop; what was read is saved."""
@@ -136,24 +137,26 @@ class Watcher:
     def _settle(self) -> None:
         """Judge the budget once all that was there has been read, then save."""
         if self._feed.caught_up:
-            self._hand.look()
-            for segment, used in self._watch.usage().items():
-                state = self._hand.states[segment]
-                due = next_state(state, used, self._guard)
-                if due is not state:
-                    self._order(segment, due, used.in_words)
+            try:
+                self._judge()
+            except BrokerError as error:  # tried again: the next look finds the same due
+                self._metrics.commands.labels("failed").inc()
+                self._log.warning("guard_failed", problem=error.message)
         show_numbers(self._metrics, self._watch, self._hand.states, self._guard)
         self._book.save(self._feed.offsets(), self._watch.kept)
 
-    def _order(self, segment: Segment, due: GuardState, words: str) -> None:
-        """Have the workers hold a segment's new state, or say so where nobody may order it."""
-        self._log.warning("guard", segment=segment.value, due=due.value, because=words)
-        if not self._hand.may_order:
-            return
-        try:
-            self._hand.order(segment, due, self._guard.raise_points, words)
-        except BrokerError as error:  # the next round finds the same due, and tries again
-            self._metrics.commands.labels("failed").inc()
-            self._log.warning("guard_command_failed", problem=error.message)
-        else:
-            self._metrics.commands.labels("published").inc()
+    def _judge(self) -> None:
+        """Have the workers hold what is due, or say so where there is no key to order it with."""
+        self._hand.look()
+        for segment, used in self._watch.usage().items():
+            state = self._hand.states[segment]
+            due = next_state(state, used, self._guard)
+            if due is state:
+                continue
+            words = used.in_words
+            if self._said.get(segment) is not due:
+                self._said[segment] = due
+                self._log.warning("guard", segment=segment.value, due=due.value, because=words)
+            if self._hand.may_order:
+                self._hand.order(segment, due, self._guard.raise_points, words)
+                self._metrics.commands.labels("published").inc()

@@ -15,6 +15,8 @@ from stream.watch.guard import ORDER, GuardState
 from stream.watch.interval import Rate
 from stream.watch.watch import Watch
 
+_WIDTH_MIN = 120
+"""The widest table; a narrower terminal wraps it, but no name is cut."""
 _Labels = tuple[str, str, str]
 
 
@@ -39,6 +41,7 @@ def _set(metrics: WatchMetrics, labels: _Labels, by: str, rate: Rate) -> None:
 def print_report(found: dict[str, Any]) -> None:
     """Three tables: the guard, vintages, drift."""
     console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, _WIDTH_MIN)
     _print_rows(
         console,
         "Bad-rate budget",
