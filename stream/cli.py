@@ -26,7 +26,7 @@ from stream.ops.control_cli import control_app
 from stream.ops.dlq_cli import dlq_app
 from stream.ops.doctor import doctor
 from stream.ops.explain import explain
-from stream.ops.model_place_cli import model_app
+from stream.ops.model_trial_cli import model_app
 from stream.ops.publish import publish
 from stream.ops.replay_cli import replay
 from stream.ops.tail import tail

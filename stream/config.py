@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default_factory=list, description="public keys whose commands count; none: no command does"
     )
     guard_key_files: list[Path] = Field(
-        default_factory=list, description="public keys that may tighten a segment and nothing else"
+        default_factory=list, description="public keys that may tighten a segment or end a trial"
     )
     watch_window_events: int = Field(
         1_000, ge=100, le=1_000_000, description="scored decisions that a window of drift holds"

@@ -89,8 +89,8 @@ def encode_default(
 def decode_command(record: Record, trusted: Trusted, guards: Set[str] = frozenset()) -> Command:
     """The command of a record; CommandRefusedError for any that must not be applied.
 
-    `guards` are the ids of trusted keys that may tighten, and ease what was
-    tightened, but nothing else.
+    `guards` are the ids of trusted keys that may tighten, ease what was tightened, and
+    end a model's trial, but nothing else.
 
     The record's time is the broker's: a command may not be dated after it, so
     that none can outrank all later ones, nor long before it, so that an old one
@@ -110,7 +110,7 @@ def decode_command(record: Record, trusted: Trusted, guards: Set[str] = frozense
         raise CommandRefusedError(Refusal.UNREADABLE, command_id) from None
     if command.key.encode() != key:
         raise CommandRefusedError(Refusal.WRONG_SWITCH, command_id)
-    heard = set(signers) if command.action is Action.TIGHTEN else set(signers) - guards
+    heard = set(signers) if command.guard_may_give else set(signers) - guards
     if not heard:
         raise CommandRefusedError(Refusal.BEYOND_KEY, command_id)
     if len(heard) < command.signatures:

@@ -113,6 +113,12 @@ class Command(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         """How many different keys must sign it."""
         return self.model.signatures if self.model is not None else 1
 
+    @property
+    def guard_may_give(self) -> bool:
+        """Whether a guard's key is enough: it tightens or eases, or ends a challenger's trial."""
+        ends = self.model is not None and self.model.alias is Alias.CHALLENGER
+        return self.action is Action.TIGHTEN or (ends and self.signatures == 1)
+
     def covers(self, segment: str, channel: str, model_id: str) -> bool:
         """Whether an application of this segment, channel and model is within the scope."""
         return {

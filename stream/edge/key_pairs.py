@@ -95,7 +95,7 @@ RELEASE = KeyPair(
 
 
 def command_keys(settings: Settings) -> tuple[Trusted, frozenset[str]]:
-    """The keys whose commands count, and the ids of those that may tighten and nothing else."""
+    """The keys whose commands count, and the ids of those that are a guard's alone."""
     operators = OPERATOR.read_public(settings.control_key_files)
     guards = GUARD.read_public(settings.guard_key_files)
     return {**guards, **operators}, frozenset(guards.keys() - operators.keys())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from builders import FakeViews, bureau, entry, record, token, under
-from control_cases import KEY, STRANGER, TRUSTED, command
+from control_cases import KEY, SECOND_KEY, STRANGER, TRUSTED, command
 from control_cases import record as control_record
 from policy_cases import POLICY
 
@@ -28,6 +28,11 @@ MODELS = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
 GUARD = key_id(STRANGER.public_key())
 BOTH = {**TRUSTED, GUARD: STRANGER.public_key()}
 TIGHTEN: dict[str, Any] = {"action": "tighten", "name": "consumer", "command_id": "cmd-guard-01"}
+OF_MODEL = {"action": "model", "scope": "model", "name": "consumer"}
+CHALLENGER = {
+    "alias": "challenger", "version": "2.0.0", "manifest_sha256": "a" * 64, "share_bps": 500,
+    "salt": "s",
+}  # fmt: skip
 PEOPLE = 60
 
 
@@ -121,13 +126,15 @@ def _refusal(sent: Record, guards: frozenset[str]) -> Refusal | None:
     [
         (None, {**TIGHTEN, "raise_points": 20}),
         (None, TIGHTEN),
+        (None, {**OF_MODEL, "model": {"alias": "challenger"}}),
+        (Refusal.BEYOND_KEY, {**OF_MODEL, "model": {"alias": "shadow"}}),
         (Refusal.BEYOND_KEY, {}),
         (Refusal.BEYOND_KEY, {"action": "resume"}),
         (Refusal.BEYOND_KEY, {"action": "limits", "approvals_max": 10**9}),
     ],
     ids=str,
 )
-def test_a_guards_key_tightens_and_does_nothing_else(
+def test_a_guards_key_tightens_or_ends_a_trial_and_does_nothing_else(
     expected: Refusal | None, changes: dict[str, Any]
 ) -> None:
     """The watcher's key, stolen, can refer too much and approve nothing more."""
@@ -135,6 +142,15 @@ def test_a_guards_key_tightens_and_does_nothing_else(
     assert expected == _refusal(control_record(given, STRANGER), frozenset({GUARD}))
     assert _refusal(control_record(given, KEY), frozenset({GUARD})) is None
     assert _refusal(control_record(given, STRANGER), frozenset()) is None
+
+
+def test_a_guards_key_begins_no_trial() -> None:
+    """Not alone, and not as the second of two."""
+    given = command(**OF_MODEL, model=CHALLENGER)
+    guards = frozenset({GUARD})
+    assert _refusal(control_record(given, STRANGER), guards) == Refusal.BEYOND_KEY
+    assert _refusal(control_record(given, KEY, STRANGER), guards) == Refusal.FOUR_EYES
+    assert _refusal(control_record(given, KEY, SECOND_KEY), guards) is None
 
 
 def test_a_tombstone_eases() -> None:

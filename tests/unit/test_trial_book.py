@@ -7,39 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from trial_cases import AMOUNT_MAX_FEN, CHAMPION, rival, tried
 from watch_records import DAY_MS, START_MS, approval, outcome
 
 from stream.domain.application import Segment
 from stream.domain.decision import Audit, ModelInForce, Outcome, RuleHit
-from stream.domain.lineup import Alias
 from stream.domain.outcome import OutcomeEvent
 from stream.trials.book import TrialBook
 from stream.trials.hazard import BadLoan
 from stream.trials.report import REASON_MAX, report
 from stream.trials.rules import DRAW_LEVEL, Rule, TrialTerms
 
-AMOUNT_MAX_FEN = 20_000_000
-CHAMPION = ModelInForce("champion", "1.0.0", "a" * 64)
 TERMS = TrialTerms()
 _replace = msgspec.structs.replace
-
-
-def rival(version: str = "2.0.0", share_bps: int = 2_000) -> ModelInForce:
-    """A challenger in force."""
-    return ModelInForce("challenger", version, "b" * 64, share_bps, "salt")
-
-
-def tried(number: int, day: int = 0, *, drawn: bool = False, **changes: Any) -> Audit:
-    """A decision of a trial, on an applicant of its own."""
-    audit = approval(number, day)
-    said = {"applicant_token": f"t{number}", **changes}
-    audit = _replace(audit, decision=_replace(audit.decision, **said))
-    standing = _replace(
-        audit.standing,
-        arm=Alias.CHALLENGER if drawn else Alias.CHAMPION,
-        models=(CHAMPION, rival()),
-    )
-    return _replace(audit, standing=standing, rules=(RuleHit("model", "pass", {}),))
 
 
 def under(audit: Audit, *models: ModelInForce) -> Audit:
