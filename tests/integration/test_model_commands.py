@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import structlog
+import structlog.testing
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from model_cases import TRUSTED, small_folder, two_operators
+from model_cases import RELEASE_KEY, TRUSTED, small_folder, two_operators
 from policy_cases import POLICY
 from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
 
+from stream.cli import app
+from stream.codec.signatures import public_pem
 from stream.config import Settings
 from stream.domain.control import Switches
 from stream.edge.controls import Controls
@@ -35,7 +45,8 @@ class Host:
             settings.models_dir, TRUSTED, {"farmer": scorer}, metrics.model_info
         )
         models = {name: segment.model for name, segment in POLICY.segments.items()}
-        log = structlog.get_logger()
+        # Not to the screen, which a verb's answer is read from meanwhile.
+        log = structlog.wrap_logger(structlog.testing.CapturingLogger())
         self.controls = Controls(settings, "host-0", models, metrics.control, log, self.shelf)
 
     def __enter__(self) -> Host:
@@ -46,6 +57,24 @@ class Host:
     def __exit__(self, *_: object) -> None:
         """Closed."""
         self.controls.close()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Hear and answer commands as a worker's loop does, for as long as the context lasts."""
+        stop = Event()
+
+        def loop() -> None:
+            while not stop.wait(0.005):
+                self.controls.poll()
+                self.controls.acknowledge()
+
+        with ThreadPoolExecutor(1) as pool:
+            going = pool.submit(loop)
+            try:
+                yield
+            finally:
+                stop.set()
+                going.result(30)
 
     @property
     def stands(self) -> list[str]:
@@ -61,8 +90,17 @@ def host_settings(settings: Settings, tmp_path: Path) -> Settings:
     models = tmp_path / "models"
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         small_folder(models / "farmer" / version, version)
+    (models / "farmer" / "aliases.json").write_text('{"champion":"1.1.0"}')
+    release = tmp_path / "release.pub"
+    release.write_bytes(public_pem(RELEASE_KEY.public_key()))
     _, public_files = two_operators(tmp_path)
-    return settings.model_copy(update={"models_dir": models, "control_key_files": public_files})
+    return settings.model_copy(
+        update={
+            "models_dir": models,
+            "control_key_files": public_files,
+            "model_key_files": [release],
+        }
+    )
 
 
 def order(
@@ -109,3 +147,74 @@ def test_a_worker_does_not_start_with_what_was_rolled_back(host_settings: Settin
     shutil.rmtree(host_settings.models_dir / "farmer" / "1.0.0")
     with pytest.raises(ModelError, match=r"1\.0\.0"), Host(host_settings, "1.1.0"):
         pass
+
+
+def say(settings: Settings, *arguments: str, keys: int = 2) -> Any:
+    """The JSON of a verb of `tenminute model` under so many operators' keys; or what it raised."""
+    names = ("models_dir", "model_key_files", "control_key_files", "group_id")
+    dumped = settings.model_dump(mode="json")
+    environment = {
+        f"TENMINUTE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in dumped.items()
+        if name in names
+    }
+    files = [file.with_name("control.key") for file in settings.control_key_files]
+    signing = [part for file in files[:keys] for part in ("--key-file", str(file))]
+    whole = ["model", *arguments, *signing, "--bootstrap", settings.bootstrap, "--json"]
+    result = CliRunner().invoke(app, whole, env=environment)
+    if isinstance(result.exception, Exception):
+        return str(result.exception)
+    return json.loads(result.stdout)
+
+
+WAIT = ("--wait", "--workers", "1")
+BY = ("--reason", "test", "--by", "duty")
+
+
+def test_the_verbs_lead_a_version_from_watching_to_deciding_and_back(
+    host_settings: Settings, tmp_path: Path
+) -> None:
+    """Shadow, canary, promote by two people, back: the worker follows and says so."""
+    proposal = str(tmp_path / "promote.json")
+    with Host(host_settings, "1.1.0") as host, host.at_work():
+
+        def given(*arguments: str, keys: int = 2) -> tuple[bool, list[str]]:
+            """Whether the worker has it, and what stands then."""
+            told = say(host_settings, *arguments, *BY, *WAIT, keys=keys)
+            return told["complete"], host.stands
+
+        assert given("shadow", "farmer", "1.0.0", keys=1) == (True, ["1.1.0", "1.0.0"])
+        canary = ("canary", "farmer", "1.2.0", "--share", "5")
+        assert "2 signatures" in say(host_settings, *canary, *BY, keys=1)
+        assert given(*canary) == (True, ["1.1.0", "1.2.0", "1.0.0"])
+        assert given("canary", "farmer", "--off", keys=1) == (True, ["1.1.0", "1.0.0"])
+        promote = ("promote", "farmer", "1.2.0", "--propose", proposal)
+        assert say(host_settings, *promote, *BY, keys=1)["proposal"] == proposal
+        settings = host_settings.model_copy(
+            update={"control_key_files": host_settings.control_key_files[::-1]}
+        )
+        assert say(settings, "approve", proposal, "--yes", *WAIT, keys=1)["complete"]
+        assert host.stands == ["1.2.0", "1.0.0"]
+        rows = {r["version"]: r for r in say(host_settings, "list", keys=0)["models"]}
+        assert (rows["1.2.0"]["stands_as"], rows["1.2.0"]["applied"]) == ("champion", ["host-0"])
+        assert "is older than 1.2.0" in say(host_settings, "promote", "farmer", "1.1.0", *BY)
+        assert given("rollback", "farmer") == (True, ["1.1.0", "1.0.0"])
+
+
+def test_a_worker_says_why_it_keeps_what_it_has(host_settings: Settings) -> None:
+    """Sound where it is signed for, spoilt where it is loaded: refused, with file and fault."""
+    spoilt = host_settings.models_dir / "farmer" / "1.2.0" / "model.onnx"
+    with Host(host_settings, "1.1.0") as host:
+        order(host_settings, "1.2.0", "1.1.0")
+        spoilt.write_bytes(spoilt.read_bytes() + b"\0")
+        with host.at_work():
+            # A later command is answered after the earlier one.
+            told = say(host_settings, "shadow", "farmer", "1.0.0", *BY, *WAIT, keys=1)
+        assert told["complete"]
+        assert host.stands == ["1.1.0", "1.0.0"]
+    seen = control.look(host_settings, control.trusted_of(host_settings))
+    offset = seen.switches.in_force["model/champion/farmer"].offset
+    [ack] = seen.acks[offset]
+    assert ack.why is not None
+    assert "model_refused" in ack.why
+    assert "model.onnx: does not have the hash" in ack.why
