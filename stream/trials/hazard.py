@@ -36,8 +36,9 @@ from stream.trials.search import Interval, edge
 
 _GAINS: Final = np.array([2.0 ** (step / 2 - 0.25) for step in range(1, 9)])
 """Ratios that are bet on, relative to the one tested: 1.19 to 13.5."""
-_FAR: Final = math.log(1_000)
-"""Ratios beyond 1,000 either way are not told apart."""
+RATIO_MAX: Final = 1_000.0
+"""Ratios beyond it, either way, are not told apart."""
+_FAR: Final = math.log(RATIO_MAX)
 
 
 class BadLoan(NamedTuple):
@@ -66,7 +67,9 @@ class Hazard:
         bar = math.log(2 / level)
         low = edge(lambda r: self._log_e(math.exp(r), _GAINS) >= bar, -_FAR, _FAR)
         high = edge(lambda r: self._log_e(math.exp(r), 1 / _GAINS) < bar, -_FAR, _FAR)
-        return Interval(math.exp(low) if low > -_FAR else 0.0, math.exp(high))
+        return Interval(
+            math.exp(low) if low > -_FAR else 0.0, math.exp(high) if high < _FAR else RATIO_MAX
+        )
 
     def p_above(self, ratio: float) -> float:
         """Chance at any time of so much of it in the challenger's arm where `ratio` holds."""

@@ -8,6 +8,7 @@ import msgspec
 
 from stream.domain.lineup import BUCKETS
 from stream.trials.book import ArmCounts, Trial, TrialBook
+from stream.trials.hazard import RATIO_MAX
 from stream.trials.rules import Evidence, Rule, TrialTerms, harms, p_values
 from stream.trials.search import Interval
 from stream.trials.share import at_least, p_chi_square
@@ -83,7 +84,7 @@ def _compared(
     )
     words = (
         f"bad by {'count' if by_count else 'amount'} {_percent(theirs)} for {_percent(ours)}, "
-        f"{interval.low:.2f} to {interval.high:.3g} times as fast"
+        f"{_times(interval)} times as fast"
     )
     return _told(theirs / ours if ours and theirs is not None else None, interval, words)
 
@@ -116,6 +117,11 @@ def _scaled(part: float | None, whole: float) -> float | None:
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def _times(ratio: Interval) -> str:
+    low, high = f"{ratio.low:.2f}", f"{ratio.high:.2f}"
+    return f"{low} to {high}" if ratio.high < RATIO_MAX else f"at least {low}"
 
 
 def _points(difference: float | None) -> str:
