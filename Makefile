@@ -1,6 +1,6 @@
 # One command each; `make` alone lists them. ARGS is handed on: make run ARGS="--rate max"
 .DEFAULT_GOAL := help
-.PHONY: help run test check broker chaos fuzz faults simulate clean
+.PHONY: help run test check broker chaos fuzz faults simulate trials clean
 ARGS ?=
 
 help: ## list the targets
@@ -32,6 +32,9 @@ faults: ## lost, late and false answers of Kafka at every step of a transaction,
 
 chaos: ## kill, stop and starve the engine and its brokers, and count what it cost; SCENARIO=kill100, SCALE=full, SEED=7
 	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m chaos $(foreach s,$(SCENARIO),--scenario $(s)) --scale $(or $(SCALE),short) --seed $(or $(SEED),0) $(if $(filter full,$(SCALE)),--keep) $(ARGS)
+
+trials: ## five hundred trials of a challenger in each of ten made-up worlds, some fifteen minutes; TRIALS=50
+	@sh deploy/setup.sh test && exec .venv/bin/python bench/trials.py --trials $(or $(TRIALS),500) --out bench/results $(ARGS)
 
 clean: ## remove the virtual environment, caches and the demo's state
 	rm -rf .venv .tenminute .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist

@@ -56,6 +56,7 @@ class TrialDesk:
         self.book = book_for(settings, model)
         self._feed = WatchFeed(settings, [], log)
         self._said: tuple[TrialKey, list[Rule]] | None = None
+        self._heard = 0
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -80,13 +81,14 @@ class TrialDesk:
 
     def run(self, stop: Event, every_seconds: float) -> None:
         """Judge again and again until told to stop, and end the trial in force when it is due."""
-        judged_at = 0.0
+        judged_at, judged = 0.0, 0
         self._log.info("following_trials", model=self._model, orders=self._private is not None)
         while not stop.is_set():
             self._read()
             trial, at = self.book.newest, time.monotonic()
-            if self._feed.caught_up and trial is not None and at - judged_at >= every_seconds:
-                judged_at = at
+            due = at - judged_at >= every_seconds and (self._heard != judged or self._ends)
+            if self._feed.caught_up and trial is not None and due:
+                judged_at, judged = at, self._heard
                 self.settle(trial)
 
     def settle(self, trial: Trial) -> None:
@@ -105,6 +107,11 @@ class TrialDesk:
             self._end(trial, self._private)
         except BrokerError as error:  # the next look finds the same, and tries again
             self._log.warning("trial_command_failed", problem=error.message)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the last look found harm: until the trial is over, every look tries again."""
+        return self._said is not None and bool(self._said[1])
 
     def _end(self, trial: Trial, private: Ed25519PrivateKey) -> None:
         switches = self._switches()
@@ -126,6 +133,7 @@ class TrialDesk:
 
     def _read(self) -> None:
         for record in self._feed.read(READ_SECONDS):
+            self._heard += 1
             try:
                 hear(self.book, record)
             except (msgspec.MsgspecError, ValueError) as error:

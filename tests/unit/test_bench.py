@@ -34,3 +34,19 @@ def test_the_replay_bench_makes_its_export_decides_again_and_asks_what_if(tmp_pa
     assert {"all", "consumer"} == set(groups)
     swaps = [groups["all"][name]["count"] for name in ("swapped_in", "swapped_out", "resized")]
     assert (what_if["decisions"], swaps) == (300, [0, 0, 0])
+
+
+def test_the_bench_of_trials_judges_a_harmless_and_a_harmful_challenger(tmp_path: Path) -> None:
+    """Each world is told with its figures, and both plots are drawn."""
+    command = [sys.executable, "bench/trials.py", "--trials", "1", "--out", str(tmp_path)]
+    only = ["--only", "20 "]
+    run = subprocess.run([*command, *only], cwd=ROOT, capture_output=True, check=True, text=True)
+    found = [json.loads(line) for line in run.stdout.splitlines()]
+    expected = [
+        ("same model, 20 %", True, 1),
+        ("approves 20 points more", False, 1),
+        ("drawn at 24 % for 20 %", False, 1),
+    ]
+    assert expected == [(each["world"], each["harmless"], each["trials"]) for each in found]
+    plots = {each.name for each in tmp_path.iterdir()}
+    assert plots == {"trials-harm.svg", "trials-null.svg"}
