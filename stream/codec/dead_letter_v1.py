@@ -6,6 +6,10 @@ Without one nothing of the record is kept but its outline (`stream/codec/outline
 and the hash of its value: a broken record may hold anything, and these letters
 stay for longer than the topic it came from. The Kafka key of a dead letter is the
 applicant token, or nothing.
+
+The headers lie in the open and whoever may write the topic may change them. So the
+envelope repeats the reason and holds what the record was before; where a letter is
+sent again, the sealed word counts.
 """
 
 from __future__ import annotations
@@ -14,13 +18,14 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 
 from stream.codec.headers import Headers, cloud_event
 from stream.codec.outline import PLACE, Outline, outline_of, read_outline
-from stream.codec.seal import SCHEME, Sealer, SealError, Sealers
+from stream.codec.seal import SCHEME, KeyMissingError, Sealer, SealError, Sealers
 from stream.domain.instant import from_ms, to_ms
 from stream.errors import PoisonError, TenMinuteError
 from stream.limits import DEAD_LETTER_BYTES_MAX
@@ -28,6 +33,9 @@ from stream.ports import Record
 
 TYPE: Final = "loan.application.dead_letter.v1"
 UNSEALED: Final = "none"
+REASONS: Final = ("unreadable", "invalid", "conflict", "oversize", "wrong_key")
+"""All there are; a letter with another is not the engine's."""
+
 REPLAYED_FROM: Final = "x-replayed-from"
 """Header of a record sent again: partition and offset of the dead letter it was."""
 
@@ -92,6 +100,8 @@ class _Envelope(msgspec.Struct, frozen=True):
     key: bytes | None
     headers: tuple[_Header, ...]
     tombstone: bool
+    reason: str | None = None
+    """None only in the open, where a release before this one wrote it."""
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -121,7 +131,9 @@ def encode_dead_letter(
     headers += _lineage(record)
     if sealer is None:
         return b"", [*headers, ("x-origin-outline", outline_of(record))]
-    return sealer.seal(value[:DEAD_LETTER_BYTES_MAX], origin), headers + _sealed(record, sealer)
+    return sealer.seal(value[:DEAD_LETTER_BYTES_MAX], origin), headers + _sealed(
+        record, error, sealer
+    )
 
 
 def dead_letter_key(key: bytes | None) -> bytes | None:
@@ -173,12 +185,29 @@ def open_dead_letter(letter: DeadLetter, sealers: Sealers) -> Original:
         raise DeadLetterError(f"{letter.origin}: the bytes do not match x-sha256")
     if letter.envelope is None:
         return Original(None, value, ())
+    envelope = _unpacked(letter, letter.envelope, sealers)
+    if letter.sealed and envelope.reason != letter.reason:
+        raise DeadLetterError(f"{letter.origin}: x-error-reason is not the one it was sealed with")
+    return Original(envelope.key, None if envelope.tombstone else value, envelope.headers)
+
+
+def sealed_origin(letter: DeadLetter, sealers: Sealers) -> str | None:
+    """The dead letter that this one's record was before, by its sealed word; None without one.
+
+    SealError and DeadLetterError as from open_dead_letter.
+    """
+    if not letter.sealed or letter.envelope is None:
+        return None
+    place = _place_in(_unpacked(letter, letter.envelope, sealers).headers)
+    return place.decode() if place is not None else None
+
+
+def _unpacked(letter: DeadLetter, envelope: str, sealers: Sealers) -> _Envelope:
     try:
-        packed = base64.b64decode(letter.envelope, validate=True)
-        envelope = _envelope.decode(_opened(letter, packed, _beside(letter.origin), sealers))
+        packed = base64.b64decode(envelope, validate=True)
+        return _envelope.decode(_opened(letter, packed, _beside(letter.origin), sealers))
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise DeadLetterError(f"{letter.origin}: x-origin-envelope cannot be read") from None
-    return Original(envelope.key, None if envelope.tombstone else value, envelope.headers)
 
 
 def _opened(letter: DeadLetter, kept: bytes, origin: str, sealers: Sealers) -> bytes:
@@ -188,14 +217,16 @@ def _opened(letter: DeadLetter, kept: bytes, origin: str, sealers: Sealers) -> b
         raise SealError(f"{letter.origin}: sealed as {letter.encryption}, which is unknown here")
     sealer = sealers.get(letter.key_id or "")
     if sealer is None:
-        raise SealError(f"{letter.origin}: sealed with key {letter.key_id}, which is not at hand")
+        raise KeyMissingError(
+            f"{letter.origin}: sealed with key {letter.key_id}, which is not at hand"
+        )
     return sealer.open(kept, origin)
 
 
-def _sealed(record: Record, sealer: Sealer) -> Headers:
+def _sealed(record: Record, error: PoisonError, sealer: Sealer) -> Headers:
     """Headers that only a sealed letter has: its key's id, the envelope, and whether it was cut."""
     headers: Headers = [("x-key-id", sealer.key_id.encode())]
-    envelope = _envelope_of(record)
+    envelope = _envelope_of(record, error.reason)
     fits = len(envelope) <= ENVELOPE_BYTES_MAX
     if fits:
         origin = f"{record.topic}/{record.partition}/{record.offset}"
@@ -206,21 +237,27 @@ def _sealed(record: Record, sealer: Sealer) -> Headers:
     return headers
 
 
-def _envelope_of(record: Record) -> bytes:
+def _envelope_of(record: Record, reason: str) -> bytes:
     headers = tuple(
         (name, value.encode() if isinstance(value, str) else value)
         for name, value in record.headers
     )
-    return msgspec.json.encode(_Envelope(record.key, headers, record.value is None))
+    return msgspec.json.encode(_Envelope(record.key, headers, record.value is None, reason))
 
 
 def _lineage(record: Record) -> Headers:
     """Which dead letter this record was before, so that a replay sends each once."""
-    for name, value in record.headers:
+    place = _place_in(record.headers)
+    return [(REPLAYED_FROM, place)] if place is not None else []
+
+
+def _place_in(headers: Iterable[tuple[str, str | bytes | None]]) -> bytes | None:
+    """The first place, in its form, that headers name as the letter a record was."""
+    for name, value in headers:
         place = value.encode() if isinstance(value, str) else value
         if name == REPLAYED_FROM and place is not None and PLACE.fullmatch(place):
-            return [(REPLAYED_FROM, place)]
-    return []
+            return place
+    return None
 
 
 def _beside(origin: str) -> str:

@@ -39,6 +39,10 @@ class SealError(TenMinuteError):
     """Sealed bytes that this key, for this origin, does not open."""
 
 
+class KeyMissingError(SealError):
+    """Sealed with a key that is not at hand; nothing is said against the bytes."""
+
+
 class Sealer:
     """Seals and opens with one key."""
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from stream.codec.dead_letter_v1 import DeadLetterError, NotKeptError, open_dead_letter
-from stream.codec.seal import SealError
+from stream.codec.seal import KeyMissingError, SealError
 from stream.config import load_settings
 from stream.domain.instant import to_ms
 from stream.edge.letter_keys import read_sealers, write_key
@@ -19,12 +19,14 @@ from stream.errors import ConfigError, Exit
 from stream.ops.dlq_read import Found, read_letter, read_letters
 from stream.ops.dlq_replay import CLOSED, CONFLICT, plan, send, superseded_by_replay
 from stream.ops.dlq_show import (
+    ALTERED,
     FOR_THOSE_TO_COME,
     counts_of,
     document_of,
     print_letter,
     print_list,
     print_plans,
+    spelt,
 )
 
 dlq_app = typer.Typer(
@@ -81,8 +83,11 @@ def show(
             original = open_dead_letter(found.letter, read_sealers(settings))
         except NotKeptError as error:
             raise ConfigError(str(error), fix=FOR_THOSE_TO_COME) from None
+        except KeyMissingError as error:
+            fix = "name its key: dead_letter_old_key_files"
+            raise ConfigError(spelt(str(error)), fix=fix) from None
         except (SealError, DeadLetterError) as error:
-            raise ConfigError(str(error), fix="name its key: dead_letter_old_key_files") from None
+            raise ConfigError(spelt(str(error)), fix=ALTERED) from None
     if as_json:
         document = document_of(found)
         if original is not None:
@@ -105,15 +110,15 @@ def replay(
 ) -> None:
     """Send the originals again, to the topics they came from, keyed as they were.
 
-    Never a cut one, nor one of an engine without dead_letter_key_file, which keeps none; a
-    conflict only when asked for by --reason conflict. A record sent twice is decided once.
-    Exit 1 when a letter cannot be opened.
+    Never a cut one, nor one of an engine without dead_letter_key_file, which keeps none, nor
+    one in the open; a conflict only when asked for by --reason conflict. A record sent twice is
+    decided once. Exit 1 when a letter cannot be opened.
     """
     settings = load_settings(config, bootstrap=bootstrap)
     everything = list(read_letters(settings))
     letters = _chosen(everything, reason, since)[:limit]
-    sent_before = superseded_by_replay(everything)
     sealers, conflicts = read_sealers(settings), reason == CONFLICT
+    sent_before = superseded_by_replay(everything, sealers)
     plans = list(plan(letters, sealers, sent_before, conflicts=conflicts))
     if not dry_run:
         going = [each for each in plans if each.original is not None]

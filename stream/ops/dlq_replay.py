@@ -10,10 +10,12 @@ from confluent_kafka import KafkaError, Message
 
 from stream.codec.application_v1 import check_envelope, decode_application
 from stream.codec.dead_letter_v1 import (
+    REASONS,
     REPLAYED_FROM,
     DeadLetterError,
     Original,
     open_dead_letter,
+    sealed_origin,
 )
 from stream.codec.event_v1 import decode_event, decode_review
 from stream.codec.seal import SealError, Sealers
@@ -40,9 +42,20 @@ class Plan(NamedTuple):
     verdict: str
 
 
-def superseded_by_replay(letters: Sequence[Found]) -> set[str]:
-    """Places whose record was sent again and died again: its newest letter stands for it."""
-    return {f.letter.replayed_from for f in letters if f.letter.replayed_from is not None}
+def superseded_by_replay(letters: Sequence[Found], sealers: Sealers) -> set[str]:
+    """Places whose record was sent again and died again: its newest letter stands for it.
+
+    By what is sealed, not by the header: anyone could mark a letter as sent. What
+    cannot be opened marks none; a record sent twice is decided once.
+    """
+    return {place for found in letters if (place := _was(found, sealers)) is not None}
+
+
+def _was(found: Found, sealers: Sealers) -> str | None:
+    try:
+        return sealed_origin(found.letter, sealers)
+    except (SealError, DeadLetterError):
+        return None
 
 
 def plan(
@@ -50,17 +63,20 @@ def plan(
 ) -> Iterator[Plan]:
     """Decide for each letter whether it is sent again, and what the decoder would say now.
 
-    Only what came from a topic the engine reads goes anywhere, and where a key is
-    configured only what was sealed: a forged letter must not reach another topic.
+    Only what came from a topic the engine reads goes anywhere, and only what was
+    sealed, under its sealed reason: an engine without a key keeps no bytes, so those in
+    the open are another's.
     """
     for found in letters:
         letter = found.letter
         if letter.topic not in INPUTS:
             yield Plan(found, None, "from no topic that the engine reads: forged?")
+        elif letter.reason not in REASONS:
+            yield Plan(found, None, "of no reason that an engine gives: forged?")
         elif letter.outline is not None:
             yield Plan(found, None, NOT_KEPT)
-        elif sealers and not letter.sealed:
-            yield Plan(found, None, "not sealed, though a key is configured: forged?")
+        elif not letter.sealed:
+            yield Plan(found, None, "not sealed, and no engine keeps that: forged?")
         elif found.place in superseded:
             yield Plan(found, None, "sent again before")
         elif letter.truncated or letter.envelope is None:

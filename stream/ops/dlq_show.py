@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stream.codec.dead_letter_v1 import DeadLetter, Original
 from stream.ops.dlq_read import Found
@@ -18,6 +19,7 @@ FOR_THOSE_TO_COME = (
     "the channel sends it again; for those to come, make a key with `tenminute dlq key FILE` and "
     "name it as dead_letter_key_file"
 )
+ALTERED = "it was altered since it was written: do not send it, and tell the SRE on call"
 MEANING = {
     "unreadable": (
         "the bytes are not one JSON object of the schema's form",
@@ -76,7 +78,7 @@ def print_list(console: Console, letters: Sequence[Found], newest: int) -> None:
         table.add_column(name)
     table.add_column("letters", justify="right")
     for reason, field, count in counts_of(letters):
-        table.add_row(reason, field, f"{count:,}")
+        table.add_row(_cell(reason), _cell(field), f"{count:,}")
     console.print(table)
     if not letters:
         return
@@ -86,9 +88,8 @@ def print_list(console: Console, letters: Sequence[Found], newest: int) -> None:
         table.add_column(name, overflow="fold")
     for found in latest:
         letter = found.letter
-        table.add_row(
-            found.place, letter.at, letter.reason, letter.field, letter.detail, letter.origin
-        )
+        said = (letter.at, letter.reason, letter.field, letter.detail, letter.origin)
+        table.add_row(found.place, *map(_cell, said))
     console.print(table)
 
 
@@ -109,7 +110,7 @@ def print_letter(console: Console, found: Found, original: Original | None) -> N
         ("SHA-256", letter.sha256),
         ("Replayed from", letter.replayed_from or "never"),
     ):
-        grid.add_row(name, text)
+        grid.add_row(name, _cell(text))
     console.print(grid)
     if original is None and letter.outline is None:
         console.print("\nThe bytes stay closed; --reveal shows them.", style="dim")
@@ -136,9 +137,18 @@ def _kept(letter: DeadLetter) -> list[tuple[str, str]]:
 
 
 def printable(content: bytes | None) -> str:
-    """Bytes as text that cannot command a terminal: control characters are spelt out."""
-    text = (content or b"none").decode("utf-8", "backslashreplace")
+    """Bytes as text that cannot command a terminal."""
+    return spelt((content or b"none").decode("utf-8", "backslashreplace"))
+
+
+def spelt(text: str) -> str:
+    """Text with its control characters, line breaks too, spelt out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cell(text: str) -> Text:
+    """What a header says, as it is: neither markup nor a command to the terminal."""
+    return Text(spelt(text))
 
 
 def print_plans(console: Console, plans: Sequence[Plan], *, sent: bool) -> None:
@@ -150,5 +160,5 @@ def print_plans(console: Console, plans: Sequence[Plan], *, sent: bool) -> None:
     table.add_column("letters", justify="right")
     goes = "sent" if sent else "would be sent"
     for (going, reason, verdict), count in sorted(tally.items(), reverse=True):
-        table.add_row(goes if going else "stays", reason, verdict, f"{count:,}")
+        table.add_row(goes if going else "stays", _cell(reason), _cell(verdict), f"{count:,}")
     console.print(table)
