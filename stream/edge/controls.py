@@ -75,6 +75,8 @@ class Controls:
         self._producer: Producer | None = None
         self._unsent: list[Acknowledgement] = []
         self._decided_at_ms: dict[tuple[Segment, str], int] = {}
+        self._affected: dict[str, tuple[str, int]] = {}
+        """By switch: the command that was applied last, and its last affected decision."""
 
     def catch_up(self) -> None:
         """Read to the end as of now, before the first decision; BrokerError when that fails."""
@@ -240,12 +242,16 @@ class Controls:
         return command
 
     def _apply(self, command: Command, offset: int) -> None:
-        last_ms = self._last_affected_ms(command)
+        known, last_ms = self._affected.get(command.key, ("", 0))
+        copied = known == command.command_id
+        if not copied:
+            last_ms = self._last_affected_ms(command)
+            self._affected[command.key] = command.command_id, last_ms
         self.switches = self.switches.with_command(command, offset)
         holds = self.switches.holds(offset)
         result = AckResult.APPLIED if holds else AckResult.SUPERSEDED
         self._metrics.records.labels(result.value).inc()
-        if holds and last_ms:
+        if holds and last_ms and not copied:
             late_ms = max(0, last_ms - to_ms(command.issued_at))
             self._metrics.last_affected.observe(late_ms / 1000)
         self._metrics.stops.set(len(self.switches.stops))

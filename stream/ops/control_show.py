@@ -83,17 +83,23 @@ def _row(placed: Placed, seen: Seen) -> dict[str, Any]:
         "reason": command.reason,
         "command_id": command.command_id,
         "acknowledged": sorted({a.worker for a in acks if a.result is AckResult.APPLIED}),
+        "refused": {a.worker: a.why for a in acks if a.result is AckResult.REFUSED},
         "last_affected_ms": measured(command, acks, 0).last_affected_ms,
     }
 
 
 def in_words(row: dict[str, Any]) -> str:
     """A command in force in one line; its id finds it again in `tenminute control list`."""
-    heard = ", ".join(row["acknowledged"]) or "nobody yet"
     return (
         f"{_what(row)}: {row['scope']} {row['name']}, since {row['since']} by {row['by']} "
-        f"({row['command_id']}), acknowledged by {heard}"
+        f"({row['command_id']}), acknowledged by {_heard(row)}"
     )
+
+
+def _heard(row: dict[str, Any]) -> str:
+    """Who follows the command, and who said no and why."""
+    refused = [f"refused by {worker}: {why}" for worker, why in sorted(row["refused"].items())]
+    return ", ".join([*row["acknowledged"], *refused]) or "nobody yet"
 
 
 def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
@@ -112,7 +118,7 @@ def print_rows(rows: list[dict[str, Any]], seen: Seen) -> None:
                 which,
                 row["since"],
                 row["by"],
-                ", ".join(row["acknowledged"]) or "nobody yet",
+                _heard(row),
                 _last(row["last_affected_ms"]),
                 row["reason"],
                 row["command_id"],

@@ -153,6 +153,44 @@ def test_the_last_affected_decision_is_in_scope_and_before_the_command(own: Sett
     assert [from_ms(at_ms - 40)] == [ack.last_affected_decided_at for ack in outcome.acks]
 
 
+def test_a_command_written_twice_is_measured_once(own: Settings) -> None:
+    """A copy of the command in force is acknowledged with the same last decision."""
+    example = Path(__file__).parents[2] / "schemas/examples/valid/disbursement.decisions.refer.json"
+    refer = msgjson.decode(example.read_bytes(), type=Decision)
+    farmer = replace(refer, segment=next(s for s in MODELS if s == "farmer"))
+    issued, private = command(issued_at=now()), OPERATOR.read_private(key_file(own))
+    at_ms = time.time_ns() // 1_000_000
+    with worker(own) as (controls, _):
+        controls.saw([farmer], at_ms - 40)
+        before = controls.switches.version
+        control.publish(own, issued, private)
+        await_version(controls, before)
+        before = controls.switches.version
+        controls.saw([farmer], at_ms + 10_000)
+        offset = control.publish(own, issued, private)
+        await_version(controls, before)
+        controls.acknowledge()
+    outcome = control.await_acks(own, issued, offset, 1, ANSWER_SECONDS)
+    assert [ack.result for ack in outcome.acks] == [AckResult.APPLIED]
+    assert [from_ms(at_ms - 40)] == [ack.last_affected_decided_at for ack in outcome.acks]
+
+
+def test_the_list_says_who_refused_a_command_and_why(own: Settings) -> None:
+    """A stop of a model that nobody runs is not shown as if workers were yet to answer."""
+    with worker(own) as (controls, metrics):
+        say(own, "stop", "--model", "nobody", *signed(own))
+        refused = metrics.records.labels("unknown_model")._value
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not refused.get():
+            controls.poll()
+            assert time.monotonic() < deadline, "the command has not arrived in time"
+        controls.acknowledge()
+    _, listed = say(own, "list")
+    (row,) = [row for row in listed["in_force"] if row["name"] == "nobody"]
+    assert row["refused"] == {"host-0": "unknown_model"}
+    assert row["acknowledged"] == []
+
+
 def test_waiting_says_who_has_not_answered(own: Settings) -> None:
     """One worker of two answers: exit 1, and the one is named."""
     arguments = ["--wait", "--workers", "2", "--seconds", "1"]
