@@ -75,7 +75,9 @@ class TrialDesk:
         trial = self.book.newest
         if trial is None:
             return {"model": self._model, "trial": None, "due": "go on"}
-        in_force = stands(self._switches(), self._model, trial.key)
+        # Without any key no command can be believed, so it is not known.
+        told = self._private is not None or bool(self._settings.control_key_files)
+        in_force = stands(self._switches(), self._model, trial.key) if told else None
         found = report(self.book, trial, self._terms)
         return {"model": self._model, "in_force": in_force, **found}
 

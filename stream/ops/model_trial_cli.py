@@ -77,7 +77,7 @@ def show(found: dict[str, Any]) -> None:
     console.print(
         f"[bold]{found['model']}: {about['challenger']} for {about['share_bps'] / 100:g} % of the "
         f"applicants against {about['champion']}[/bold], since {about['began_at']}"
-        f"{'' if found['in_force'] else '; not in force any more'}\n"
+        f"{'; not in force any more' if found['in_force'] is False else ''}\n"
     )
     arms = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("arm", "applicants", "approved", "no score", "loans", "bad", "bad by amount"):

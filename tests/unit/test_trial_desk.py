@@ -19,6 +19,7 @@ from stream.errors import BrokerError, ConfigError
 from stream.ops import model_trial
 from stream.ops.control import Seen
 from stream.ops.model_trial import TrialDesk, book_for, read_terms
+from stream.ops.model_trial_cli import show
 from stream.trials.rules import TrialTerms
 
 IN_FORCE = command(
@@ -148,6 +149,7 @@ def test_what_is_shown_says_what_is_due(monkeypatch: pytest.MonkeyPatch) -> None
     nobody = {"alias": "challenger"}
     topic.take(command(action="model", scope="model", name="consumer", model=nobody, **later))
     assert desk(monkeypatch, topic).once(1.0)["in_force"] is False
+    assert desk(monkeypatch, topic, None).once(1.0)["in_force"] is None
 
 
 def test_terms_are_read_and_checked(tmp_path: Path) -> None:
@@ -176,3 +178,17 @@ def test_a_model_must_be_of_the_policy() -> None:
     with pytest.raises(ConfigError, match="no model nobody"):
         book_for(Settings(), "nobody")
     assert book_for(Settings(), "farmer").amount_max_fen > 0
+
+
+def test_the_verb_shows_a_trial_to_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arms, rules and what is due; and one line where there is no trial."""
+    show(desk(monkeypatch, Topic(IN_FORCE)).once(1.0))
+    shown = capsys.readouterr().out
+    assert "consumer: 2.0.0 for 20 % of the applicants against 1.0.0" in shown
+    assert "200 of 400 drawn at 20.00%" in shown
+    assert "due: stop" in shown
+    assert "not in force" not in shown
+    show(desk(monkeypatch, Topic(), applicants=0).once(1.0))
+    assert capsys.readouterr().out == "consumer: no decision was made in a trial\n"
