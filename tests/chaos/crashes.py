@@ -172,8 +172,8 @@ def _crash(engine: Engine, publisher: Publisher) -> float | None:
 
 def _add(total: Verdict, verdict: Verdict, where: str) -> None:
     """Sum up, each finding with the run it is of."""
-    for name in ("records", "applications", "decisions", "letters", "repeats", "forwarded",
-                 "aborted"):  # fmt: skip
+    for name in ("records", "applications", "decisions", "approved", "letters", "repeats",
+                 "forwarded", "aborted"):  # fmt: skip
         setattr(total, name, getattr(total, name) + getattr(verdict, name))
     for finding in verdict.findings:
         total.add(finding.kind, f"{where}: {finding.where}", finding.what)

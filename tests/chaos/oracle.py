@@ -79,6 +79,10 @@ class Seen(NamedTuple):
     """Decisions an uncommitted reader sees, those of aborted transactions included."""
 
 
+REFERRED_MAX = 100
+"""A run of more decisions than this with no approval among them has not tested what is promised."""
+
+
 class Finding(NamedTuple):
     """One thing that is wrong, and where."""
 
@@ -94,6 +98,7 @@ class Verdict:
     records: int = 0
     applications: int = 0
     decisions: int = 0
+    approved: int = 0
     letters: int = 0
     repeats: int = 0
     forwarded: int = 0
@@ -229,8 +234,11 @@ def _judge_promises(
         promised[each.token] += each.approved_fen
         if each.after_fen != each.before_fen + each.approved_fen:
             verdict.add("mismatched", where, "exposure does not add up")
+        verdict.approved += each.approved_fen > 0
         if each.approved_fen and promised[each.token] > limits_fen.get(each.token, 0):
             verdict.add("mismatched", where, "promises more than the offer's limit")
+    if len(decided) > REFERRED_MAX and not verdict.approved:
+        verdict.add("mismatched", "disbursement.decisions", "all referred: no promise was tested")
 
 
 def _judge_letters(letters: Sequence[Letter], expected: Expected, verdict: Verdict) -> None:

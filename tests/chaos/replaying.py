@@ -26,8 +26,7 @@ def replay_audit(settings: Settings) -> Replay:
     counts: Counter[Verdict] = Counter()
     different = []
     for found in read(settings.bootstrap, AUDIT, {}):
-        kind = (dict(found.headers).get("ce_type") or b"").decode()
-        replayed = replayer.replay(found.value, kind)
+        replayed = replayer.replay(found.value)
         counts[replayed.verdict] += 1
         if replayed.verdict not in (Verdict.MATCH, Verdict.NOT_A_DECISION):
             where = f"{AUDIT}/{found.partition}/{found.offset}"

@@ -16,7 +16,7 @@ from rich.table import Table
 from stream import __version__
 from stream.broker.jars import kafka_version
 
-COLUMNS = ("scenario", "faults", "applications", "lost", "doubled", "mismatched",
+COLUMNS = ("scenario", "faults", "applications", "approved", "lost", "doubled", "mismatched",
            "recovery p50, s", "recovery max, s", "replayed", "identical", "peak RSS, MB",
            "RSS growth, MB", "aborted", "seconds")  # fmt: skip
 SHOWN = {"scenario": "scenario", "faults": "faults", "applications": "appli-\ncations",
@@ -34,6 +34,7 @@ def row(result: Result) -> dict[str, str]:
         result.name,
         f"{result.faults.done:,}",
         f"{verdict.applications:,}",
+        f"{verdict.approved:,}",
         *(f"{verdict.count(kind):,}" for kind in ("lost", "doubled", "mismatched")),
         f"{median(times):.1f}" if times else "–",
         f"{max(times):.1f}" if times else "–",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chaos.oracle import Audited, Decided, Given, Letter, Seen, judge
+from chaos.oracle import REFERRED_MAX, Audited, Decided, Given, Letter, Seen, judge
 
 LIMITS = {"t": 1_000}
 
@@ -63,6 +63,17 @@ def test_a_clean_run_is_clean() -> None:
     counts = (verdict.applications, verdict.decisions, verdict.letters, verdict.repeats)
     assert counts == (2, 2, 2, 1)
     assert verdict.aborted == 1
+
+
+def test_a_run_that_referred_everybody_is_no_proof() -> None:
+    """With nothing approved, nothing is known of what may be promised."""
+    one = clean().decided[0]
+    many = [
+        one._replace(offset=n, application_id=f"a{n}", approved_fen=0, after_fen=0)
+        for n in range(REFERRED_MAX + 1)
+    ]
+    verdict = judge(clean()._replace(decided=many), acknowledged=5, home_of=home, limits_fen=LIMITS)
+    assert "all referred: no promise was tested" in {each.what for each in verdict.findings}
 
 
 def without(field: str, index: int) -> dict[str, Any]:
