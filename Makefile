@@ -36,5 +36,8 @@ chaos: ## kill, stop and starve the engine and its brokers, and count what it co
 trials: ## five hundred trials of a challenger in each of ten made-up worlds, some fifteen minutes; TRIALS=50
 	@sh deploy/setup.sh test && exec .venv/bin/python bench/trials.py --trials $(or $(TRIALS),500) --out bench/results $(ARGS)
 
+history: ## decide real loans of 1999 to 2010 again as they came, and write docs/history.md; ARGS="--draws 1"
+	@sh deploy/setup.sh test && exec .venv/bin/tenminute history --data ../shared/data --out docs/images $(ARGS)
+
 clean: ## remove the virtual environment, caches and the demo's state
 	rm -rf .venv .tenminute .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist

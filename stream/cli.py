@@ -20,6 +20,7 @@ from stream.errors import ConfigError
 from stream.lab.benchmark.cli import benchmark
 from stream.lab.cli import train
 from stream.lab.cutoff_cli import cutoff
+from stream.lab.history.cli import history
 from stream.loop.cli import loop
 from stream.ops.audit_cli import audit_app
 from stream.ops.control_cli import control_app
@@ -110,6 +111,7 @@ def demo(
 app.command()(train)
 app.command()(cutoff)
 app.command()(benchmark)
+app.command()(history)
 app.command()(publish)
 app.command()(tail)
 app.command()(explain)

@@ -72,11 +72,19 @@ def _hide(recipe: Recipe, rows: FloatMatrix) -> FloatMatrix:
     return hidden
 
 
-def fit(recipe: Recipe, rows: FloatMatrix, bad: Labels, *, constrained: bool = True) -> Fit:
-    """Train on these rows; the same rows give the same trees."""
-    share = float(bad.mean())
+def fit(
+    recipe: Recipe,
+    rows: FloatMatrix,
+    bad: Labels,
+    *,
+    constrained: bool = True,
+    weights: FloatVector | None = None,
+) -> Fit:
+    """Train on these rows; the same rows give the same trees. `weights` (rows,) are of mean 1."""
+    share = float(bad.mean() if weights is None else np.average(bad, weights=weights))
     base = float(np.float32(math.log(share / (1.0 - share))))  # trees are grown from this
-    data = lgb.Dataset(_hide(recipe, rows), bad, init_score=np.full(len(bad), base))
+    start = np.full(len(bad), base)
+    data = lgb.Dataset(_hide(recipe, rows), bad, weight=weights, init_score=start)
     booster = lgb.train(_parameters(recipe, constrained=constrained), data, recipe.trees)
     largest = abs(base)
     for tree, info in enumerate(booster.dump_model()["tree_info"]):
