@@ -276,6 +276,7 @@ def test_results_page_section_and_plots_are_written(german: Outcome, tmp_path: P
     assert document.startswith("# Models\n\n## Another part\n\nStays.\n")
     assert f"{german.splits[0].models[FAMILY].auc:.4f}" in document
     assert "granted" in document
+    assert "**Not run yet: `sba_farmer`" in document
 
 
 def test_a_sections_place_is_kept() -> None:
@@ -291,7 +292,8 @@ def test_a_sections_place_is_kept() -> None:
 def test_the_committed_document_says_what_the_results_say(results: Path, tmp_path: Path) -> None:
     """Page, section and plots are the command's, not edited by hand."""
     outcomes = msgspec.json.decode(results.read_bytes(), type=list[Outcome])
-    assert [outcome.name for outcome in outcomes] == list(BENCHES)
+    names = [outcome.name for outcome in outcomes]
+    assert names == [name for name in BENCHES if name in names]
     day = date.fromisoformat(results.name.removesuffix("-models.json"))
     write(outcomes, tmp_path / "results", tmp_path / "docs", day)
     page = results.with_suffix(".md").read_text(encoding="utf-8")

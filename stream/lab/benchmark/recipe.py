@@ -46,7 +46,7 @@ SHAPES = (
 """The whole search: four shapes, stopped early on inner rows, for both kinds of model."""
 
 INNER_FOLDS = 3
-ROWS_INNER_FOLDED_MAX = 5_000
+ROWS_INNER_FOLDED_MAX = 10_000
 """Of more rows one inner fifth settles the search; of fewer it would be a draw of lots."""
 
 ROWS_SEARCHED_MAX = 10_000

@@ -19,6 +19,7 @@ from stream.lab.benchmark.recipe import (
     TREES_MAX,
 )
 from stream.lab.benchmark.result import GOAL, Outcome, Split
+from stream.lab.benchmark.sets import BENCHES
 from stream.lab.benchmark.trial import FAMILY, SCORECARD, UNCONSTRAINED
 from stream.lab.leaks import ABSENCE_AUC_MAX, ALONE_AUC_MAX, GAIN_MAX
 
@@ -40,6 +41,9 @@ PACKAGES = ("lightgbm", "optbinning", "scikit-learn", "numpy", "pandas")
 
 
 def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:
+    rows = list(rows)
+    if not rows:
+        return ["None."]
     cells = [part.strip() for part in head.split("|")]
     lines = [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
@@ -170,12 +174,20 @@ def _families(outcomes: list[Outcome]) -> list[str]:
     return lines  # fmt: skip
 
 
+def _not_run(outcomes: list[Outcome]) -> list[str]:
+    """The sets that are missing here, so that a part is not taken for the whole."""
+    there = {outcome.name for outcome in outcomes}
+    missing = [f"`{name}`" for name in BENCHES if name not in there]
+    return [f"**Not run yet: {', '.join(missing)}.**", ""] if missing else []
+
+
 def _method() -> list[str]:
     shapes = ", ".join(f"{s.leaves}/{s.min_leaf_rows}/{s.l2:g}/{s.columns:g}" for s in SHAPES)
     return [
         f"- **Rows.** Public loans with outcomes, the part of them that is there for development. "
         f"Random: {FOLDS} folds by seed, so that each row is scored once by a model that never saw "
-        f"it; above {ROWS_FOLDED_MAX:,} rows one fifth. Out of time where the data has dates.",
+        f"it; above {ROWS_FOLDED_MAX:,} rows one fifth. Out of time where the data has dates. "
+        "SBA farmers and merchants: loans guaranteed in part, as in the engine's models.",
         "- **Rivals.** Same rows, same inputs. *Family-constrained* is the engine's kind of model: "
         "LightGBM, each tree inside one reason family, directions declared. *Unconstrained* is "
         "LightGBM with neither. *WoE scorecard* is optimal binning (optbinning), weights of "
@@ -221,6 +233,7 @@ def page(outcomes: list[Outcome], on: date) -> str:
         "[docs/models.md](../../docs/models.md).",
         f"Versions: {versions}. The same data and versions give the same figures to the digit.",
         "",
+        *_not_run(outcomes),
         "## Random split",
         "",
         *_figures(outcomes, "random"),
@@ -261,6 +274,7 @@ def section(outcomes: list[Outcome], results: str) -> str:
         "Written by `tenminute benchmark --all`: the engine's kind of model on every public set at "
         f"hand, beside two rivals. All figures: [{results}](../bench/results/{results}).",
         "",
+        *_not_run(outcomes),
         "### Method",
         "",
         *_method(),

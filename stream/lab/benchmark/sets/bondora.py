@@ -133,7 +133,7 @@ BONDORA = Bench(
         Barred(("hour", "weekday"), "no reason anybody could be given"),
         Barred(("row", "time"), "its number, and how long it has been watched"),
     ),
-    # Income, loans elsewhere and loans here only make sense together: apart they cost 0.02.
+    # Income, loans elsewhere and loans here only make sense together: apart they cost most.
     families={
         "M_AMOUNT_TERM": "Amount, term and purpose asked for",
         "M_OBLIGATIONS": "Income for the debt carried, here and elsewhere",

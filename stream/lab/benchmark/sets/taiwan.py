@@ -72,7 +72,7 @@ TAIWAN = Bench(
         Barred(("EDUCATION",), "stands close to age and origin", protected=True),
         Barred(("ID",), "the number of the row"),
     ),
-    # Late months and amounts paid are one behaviour: as two families they cost 0.002.
+    # Late months and amounts paid are one behaviour: as two families they cost AUC.
     families={
         "M_PAYMENTS": "How this card's bills were paid",
         "M_UTILISATION": "Limit of the card, and its use",
