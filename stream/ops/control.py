@@ -117,6 +117,7 @@ def send(settings: Settings, signed: tuple[bytes, bytes, Headers]) -> int:
         CONTROL,
         value,
         key,
+        0,  # the one that every worker reads
         headers=[*headers],
         on_delivery=lambda error, message: delivered.append((error, message)),
     )
