@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from stream.codec.decision_v1 import audit_headers
 from stream.domain.chain import HASH, PREVIOUS, SEQUENCE, ChainHead
 
 _NUMBER, _DIGEST = re.compile(r"[1-9][0-9]{0,17}"), re.compile(r"[0-9a-f]{64}")
@@ -58,6 +59,24 @@ class Fault(NamedTuple):
     offset: int
     sequence: int
     words: str
+
+
+def mislabelled(value: bytes, headers: Sequence[tuple[str, str | bytes | None]]) -> str | None:
+    """What is wrong with the headers that repeat the value; the chain does not cover them.
+
+    Each that the engine writes must be there once, with what the value says.
+    """
+    due = audit_headers(value)
+    if due is None:
+        return "its value is neither a decision's audit nor a dead letter's"
+    for name, expected in due:
+        found = [content for each, content in headers if each == name]
+        if len(found) != 1:
+            return f"header {name} is there {len(found)} times, expected once"
+        content = found[0].encode() if isinstance(found[0], str) else found[0]
+        if content != expected:
+            return f"header {name} is not what its value says"
+    return None
 
 
 def claim_of(headers: Sequence[tuple[str, str | bytes | None]]) -> Claim | None:

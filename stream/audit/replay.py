@@ -13,7 +13,7 @@ import msgspec
 
 from stream.audit.again import Again, decide_again
 from stream.audit.verdict import Sides, Verdict, compare
-from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit
+from stream.codec.decision_v1 import decode_audit, is_dead_letter_audit
 from stream.domain.decision import Audit, ModelInForce
 from stream.domain.lineup import Alias
 from stream.lineup import Lineup, Trial
@@ -96,22 +96,24 @@ class Replayer:
         self._ready: dict[_Wanted, _Ready] = {}
         Pipeline(scorers, policy)
 
-    def replay(self, value: bytes, ce_type: str | None = None) -> Replayed:
+    def replay(self, value: bytes) -> Replayed:
         """One record of `decision.audit`, decided again and compared byte for byte."""
-        return self.replay_all([(value, ce_type)])[0]
+        return self.replay_all([value])[0]
 
-    def replay_all(self, records: Sequence[tuple[bytes, str | None]]) -> list[Replayed]:
-        """Values with their `ce_type`, decided again together where that changes nothing."""
+    def replay_all(self, values: Sequence[bytes]) -> list[Replayed]:
+        """Records, decided again together where that changes nothing.
+
+        Which of the two kinds one is, its value tells: no header is in the chain.
+        """
         found: list[Replayed] = []
         groups: dict[_Wanted, list[_Case]] = {}
-        for index, (value, ce_type) in enumerate(records):
+        for index, value in enumerate(values):
             found.append(Replayed(Verdict.NOT_A_DECISION))
-            if ce_type == DEAD_LETTER_AUDITED:
-                continue
             try:
                 audit = decode_audit(value)
             except _ODD as error:
-                found[index] = Replayed(Verdict.UNREADABLE, detail=type(error).__name__)
+                if not is_dead_letter_audit(value):
+                    found[index] = Replayed(Verdict.UNREADABLE, detail=type(error).__name__)
             else:
                 groups.setdefault(_Wanted.of(audit), []).append(_Case(index, audit, value))
         for wanted, cases in groups.items():

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from stream.codec.decision_v1 import DEAD_LETTER_AUDITED
+from stream.codec.decision_v1 import is_dead_letter_audit
 from stream.domain.application import Application, Segment
 from stream.domain.bureau import BureauFeatures
 from stream.domain.control import Raised
@@ -95,14 +95,17 @@ class _Open(NamedTuple):
 _logged = msgspec.json.Decoder(Logged)
 
 
-def read(value: bytes, ce_type: str) -> Logged | None:
+def read(value: bytes) -> Logged | None:
     """A first-stage decision; None for a reviewer's answer or a dead letter.
 
     msgspec.DecodeError for anything else.
     """
-    if ce_type == DEAD_LETTER_AUDITED:
-        return None
-    logged = _logged.decode(value)
+    try:
+        logged = _logged.decode(value)
+    except msgspec.ValidationError:
+        if is_dead_letter_audit(value):
+            return None
+        raise
     return logged if logged.application is not None else None
 
 

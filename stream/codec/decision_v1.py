@@ -20,6 +20,25 @@ DEAD_LETTER_AUDITED = "loan.dead_letter.audit.v1"
 _encoder = msgspec.json.Encoder()
 _decision = msgspec.json.Decoder(Decision)
 _audit = msgspec.json.Decoder(Audit)
+_dead_letter_audit = msgspec.json.Decoder(DeadLetterAudit)
+
+
+class _Named(msgspec.Struct, gc=False):
+    decision_id: str
+    decided_at: str
+
+
+class _Told(msgspec.Struct, gc=False):
+    """What the headers of an audit record repeat; a decision and a dead letter share no field."""
+
+    decision: _Named | None = None
+    source_topic: str | None = None
+    source_partition: int = -1
+    source_offset: int = -1
+    occurred_at: str = ""
+
+
+_told = msgspec.json.Decoder(_Told)
 
 
 def encode_decision(decision: Decision) -> tuple[bytes, Headers]:
@@ -58,6 +77,30 @@ def encode_dead_letter_audit(
         engine_version=__version__,
     )
     return _encoder.encode(audit), cloud_event(DEAD_LETTER_AUDITED, "/engine", origin, at)
+
+
+def audit_headers(value: bytes) -> Headers | None:
+    """The headers an engine gives this audit record, by its value alone; None when it is none."""
+    try:
+        told = _told.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    named, topic = told.decision, told.source_topic
+    if named is not None and topic is None:
+        return cloud_event(AUDITED, "/engine", named.decision_id, named.decided_at)
+    if named is None and topic is not None:
+        origin = f"{topic}/{told.source_partition}/{told.source_offset}"
+        return cloud_event(DEAD_LETTER_AUDITED, "/engine", origin, told.occurred_at)
+    return None
+
+
+def is_dead_letter_audit(value: bytes) -> bool:
+    """Whether a record value is the audit of a dead letter, whatever its headers say."""
+    try:
+        _dead_letter_audit.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def decode_audit(value: bytes) -> Audit:

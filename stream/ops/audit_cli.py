@@ -21,7 +21,7 @@ from stream.edge.key_pairs import NOTARY
 from stream.errors import Exit
 from stream.obs.logs import configure_logs
 from stream.ops import audit
-from stream.ops.audit_read import FileSource, Source, line_of
+from stream.ops.audit_read import FileSource, Source
 from stream.ops.last_run import reachable
 
 FAULTS_SHOWN = 50
@@ -85,7 +85,11 @@ def verify(
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find every audit record altered, removed, inserted, moved or cut off; exit 1 if any."""
+    """Find every audit record altered, removed, inserted, moved or cut off; exit 1 if any.
+
+    Exit 1, too, when evidence is missing: no record, no manifest in the file, or, with a key,
+    a partition of which nothing is signed.
+    """
     trusted = NOTARY.read_public(public_key or [])
     with ExitStack() as stack:
         source = _source(stack, file, config, bootstrap)
@@ -98,12 +102,14 @@ def verify(
             advance = _Advance(bar, task, low)
             findings.append(audit.verify(source, number, trusted, advance))
             bar.update(task, completed=high - low)
+        unknown = audit.unknowable(source, findings, whole=partition is None)
+    sound = not unknown and all(each.sound for each in findings)
     if as_json:
-        sound = all(each.sound for each in findings)
-        typer.echo(json.dumps({"sound": sound, "partitions": [_told(each) for each in findings]}))
+        told = [_told(each) for each in findings]
+        typer.echo(json.dumps({"sound": sound, "unknown": unknown, "partitions": told}))
     else:
-        _show(findings, signed=bool(trusted))
-    raise typer.Exit(Exit.OK if all(each.sound for each in findings) else Exit.FAILED)
+        _show(findings, unknown, signed=bool(trusted))
+    raise typer.Exit(Exit.OK if sound else Exit.FAILED)
 
 
 @audit_app.command(epilog="Example: tenminute audit export --out audit.jsonl")
@@ -114,17 +120,14 @@ def export(
     bootstrap: Bootstrap = None,
 ) -> None:
     """Write audit and checkpoints byte for byte, to be verified elsewhere; holds personal data."""
-    count = 0
     with ExitStack() as stack:
-        source = _source(stack, None, config, bootstrap)
+        source = _broker(stack, config, bootstrap)
         numbers = source.partitions() if partition is None else [partition]
+        for number in numbers:
+            source.bounds(AUDIT, number)  # no such partition: said before a file is made
         lines = stack.enter_context(out.open("w", encoding="utf-8"))
         out.chmod(0o600)
-        for number in numbers:
-            for topic in (CHECKPOINTS, AUDIT):
-                for record in source.records(topic, number):
-                    lines.write(line_of(record) + "\n")
-                    count += 1
+        count = audit.write_export(source, numbers, lines)
     typer.echo(f"{out}: {count:,} records of {len(numbers)} partitions")
 
 
@@ -144,8 +147,10 @@ def _source(
     stack: ExitStack, file: Path | None, config: Path | None, bootstrap: str | None
 ) -> Source | FileSource:
     """The export, or the broker that answers."""
-    if file is not None:
-        return FileSource(file)
+    return FileSource(file) if file is not None else _broker(stack, config, bootstrap)
+
+
+def _broker(stack: ExitStack, config: Path | None, bootstrap: str | None) -> Source:
     settings = load_settings(config, bootstrap=bootstrap)
     servers = stack.enter_context(reachable(bootstrap, settings))
     for topic in (AUDIT, CHECKPOINTS):
@@ -168,7 +173,7 @@ def _told(finding: audit.Finding) -> dict[str, Any]:
     }
 
 
-def _show(findings: list[audit.Finding], *, signed: bool) -> None:
+def _show(findings: list[audit.Finding], unknown: list[str], *, signed: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     wrong = [each for each in findings if not each.sound]
     for each in wrong:
@@ -179,11 +184,16 @@ def _show(findings: list[audit.Finding], *, signed: bool) -> None:
             )
         for line in each.refused[:FAULTS_SHOWN]:
             console.print(f"[red]checkpoint[/red]: {line}")
+        for line in each.missing:
+            console.print(f"[red]missing[/red]: {line}")
         more = len(each.faults) + len(each.refused) - 2 * FAULTS_SHOWN
         if more > 0:
             console.print(f"partition {each.partition}: and more; --json has all")
+    for line in unknown:
+        console.print(f"[red]unknown[/red]: {line}")
     if wrong:
         console.print(f"{len(wrong)} of {len(findings)} partitions are not as they were written")
+    if wrong or unknown:
         return
     table = Table("partition", "records", "sequence", "signed to", "hash")
     for each in findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +17,13 @@ from stream.config import Settings
 from stream.domain.topics import AUDIT, CHECKPOINTS
 from stream.edge.clients import consumer, headers_of
 from stream.errors import BrokerError, ConfigError
+from stream.ops.audit_manifest import Manifest, Place, read_manifest
 
 ANSWER_SECONDS_MAX = 30.0
 """A broker that moves nothing for this long, short of the end, will not move any more."""
 
 _BATCH = 1_000
+_NO_SUCH_PARTITION = (KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 class Kept(NamedTuple):
@@ -38,12 +41,6 @@ class Kept(NamedTuple):
         """The record as a link of the chain."""
         return Entry(self.offset, self.key, self.value, claim_of(self.headers))
 
-    @property
-    def ce_type(self) -> str:
-        """What kind of record it says it is."""
-        value = next((value for name, value in self.headers if name == "ce_type"), None)
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
-
 
 class Source:
     """The audit topics of a broker; closes its client at the end."""
@@ -54,23 +51,25 @@ class Source:
             settings, f"{settings.group_id}-auditor", **{"enable.partition.eof": True}
         )
 
-    def partitions(self) -> list[int]:
-        """The partitions of the audit topic."""
+    def partitions(self, topic: str = AUDIT) -> list[int]:
+        """The partitions of a topic."""
         try:
-            found = self._reader.list_topics(AUDIT, timeout=ANSWER_SECONDS_MAX).topics[AUDIT]
+            found = self._reader.list_topics(topic, timeout=ANSWER_SECONDS_MAX).topics[topic]
         except KafkaException as error:
-            raise _failed(AUDIT, error.args[0]) from None
+            raise _failed(topic, error.args[0]) from None
         if not found.partitions:
-            raise BrokerError(f"no topic {AUDIT}", fix="run: tenminute topics apply")
+            raise BrokerError(f"no topic {topic}", fix="run: tenminute topics apply")
         return sorted(found.partitions)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """First offset kept, and the end of what is committed."""
+        """First offset kept, and the end; ConfigError when there is no such partition."""
         try:
             low, high = self._reader.get_watermark_offsets(
                 TopicPartition(topic, partition), timeout=ANSWER_SECONDS_MAX
             )
         except KafkaException as error:
+            if error.args[0].code() in _NO_SUCH_PARTITION:
+                raise no_partition(topic, partition, self.partitions(topic)) from None
             raise _failed(topic, error.args[0]) from None
         return low, high
 
@@ -105,18 +104,42 @@ class FileSource:
     def __init__(self, file: Path) -> None:
         """Read the file once for the places it has records of; ConfigError when it is no export."""
         self._file = file
+        self.manifest: Manifest | None = None
+        """What the export says it holds; None where its first line does not say."""
         self._bounds: dict[tuple[str, int], tuple[int, int]] = {}
+        self._counts: Counter[tuple[str, int]] = Counter()
         for record in self._lines():
             place = record.topic, record.partition
             low, _ = self._bounds.get(place, (record.offset, 0))
             self._bounds[place] = low, record.offset + 1
+            self._counts[place] += 1
 
     def partitions(self) -> list[int]:
-        """The partitions that have audit records or checkpoints in the file."""
-        return sorted({number for topic, number in self._bounds if topic in (AUDIT, CHECKPOINTS)})
+        """The partitions that have a line in the file, or should have by its manifest."""
+        said = {place.partition for place in self.manifest.places} if self.manifest else set()
+        here = {number for topic, number in self._bounds if topic in (AUDIT, CHECKPOINTS)}
+        return sorted(said | here)
+
+    def lacking(self, partition: int) -> list[str]:
+        """Where the file is not what its manifest says of a partition; nothing without one."""
+        if self.manifest is None:
+            return []
+        found = []
+        for topic in (CHECKPOINTS, AUDIT):
+            said = self.manifest.place(topic, partition) or Place(topic, partition, 0, 0)
+            _, end = self.bounds(topic, partition)
+            here = Place(topic, partition, self._counts[topic, partition], end)
+            if here != said:
+                found.append(
+                    f"{topic}/{partition}: {here.records:,} records to offset {here.end} in the "
+                    f"file, {said.records:,} to {said.end} by its manifest"
+                )
+        return found
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """First offset in the file, and the one after the last."""
+        """First offset in the file, and the one after the last; ConfigError for no partition."""
+        if partition not in (numbers := self.partitions()):
+            raise no_partition(str(self._file), partition, numbers)
         return self._bounds.get((topic, partition), (0, 0))
 
     def records(self, topic: str, partition: int, start: int | None = None) -> Iterator[Kept]:
@@ -133,9 +156,22 @@ class FileSource:
         try:
             with self._file.open(encoding="utf-8") as lines:
                 for number, line in enumerate(lines, start=1):
+                    if number == 1 and (manifest := _manifest(line)) is not None:
+                        self.manifest = manifest
+                        continue
                     yield _from_line(line, number)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self._file}: {error}", fix="give an export file") from None
+
+
+def no_partition(where: str, partition: int, numbers: Sequence[int]) -> ConfigError:
+    """The error for a partition that is not there."""
+    whole = list(numbers) == [*range(len(numbers))]
+    named = f"0 to {len(numbers) - 1}" if whole and numbers else ", ".join(map(str, numbers))
+    return ConfigError(
+        f"{where}: no such partition {partition}; it has {named or 'none'}",
+        fix="name one of those",
+    )
 
 
 def kept(message: Message) -> Kept:
@@ -161,6 +197,16 @@ def line_of(record: Kept) -> str:
         "headers": [[name, _text(value)] for name, value in record.headers],
     }
     return json.dumps(document, ensure_ascii=False)
+
+
+def _manifest(line: str) -> Manifest | None:
+    try:
+        return read_manifest(line)
+    except ValueError as error:
+        raise ConfigError(
+            f"line 1 is no manifest: {error}",
+            fix="write a new one with: tenminute audit export --out FILE",
+        ) from None
 
 
 def _from_line(line: str, number: int) -> Kept:

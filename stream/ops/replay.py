@@ -166,7 +166,7 @@ def _replay(replayer: Replayer, wanted: Wanted, records: Iterable[Seen]) -> Tall
     tally = Tally.empty()
     chosen = (seen for seen in records if _may_be(seen, wanted))
     for part in _parts(chosen):
-        replayed = replayer.replay_all([(seen.value, seen.ce_type) for seen in part])
+        replayed = replayer.replay_all([seen.value for seen in part])
         for seen, each in zip(part, replayed, strict=True):
             # What names the application and cannot be read may be its decision.
             unreadable = each.verdict is Verdict.UNREADABLE

@@ -138,7 +138,7 @@ def _read(seen: Seen, wanted: Wanted, part: Part) -> Logged | None:
     if wanted.partition not in (None, seen.partition):
         return None
     try:
-        logged = read(seen.value, seen.ce_type)
+        logged = read(seen.value)
         within = logged is not None and wanted.within(to_ms(logged.decision.decided_at))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         part.unreadable += 1

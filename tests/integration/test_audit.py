@@ -30,7 +30,7 @@ from stream.edge.chain_tail import last_heads
 from stream.edge.clients import producer, transactional_producer
 from stream.edge.key_pairs import NOTARY
 from stream.edge.onnx_scorer import load_models
-from stream.errors import BrokerError, FatalError
+from stream.errors import BrokerError, ConfigError, FatalError
 from stream.ops import topics
 from stream.ops.audit_read import Source
 from stream.ops.notary import Notary, Pace
@@ -168,6 +168,11 @@ def test_from_the_first_link_to_the_broken_one(settings: Settings, tmp_path: Pat
     assert (code, "1 record in" in output) == (0, True), output
     assert run("replay", "--application-id", "app-of-nobody", *where)[0] == 1
 
+    for verb in (("audit", "verify"), ("audit", "export", "--out", str(tmp_path / "none"))):
+        result = CliRunner().invoke(app, [*verb, "--partition", "99", *where])
+        assert isinstance(result.exception, ConfigError)
+        assert "no such partition 99; it has 0 to 1" in str(result.exception)
+    assert not (tmp_path / "none").exists()
     spoilt(export, tmp_path, public)
     forged(settings, private, public)
 
@@ -175,7 +180,7 @@ def test_from_the_first_link_to_the_broken_one(settings: Settings, tmp_path: Pat
 def spoilt(export: Path, tmp_path: Path, public: str) -> None:
     """A file with one value changed, one line gone, its tail cut off: each is told and placed."""
     lines = export.read_text(encoding="utf-8").splitlines()
-    audits = [n for n, line in enumerate(lines) if json.loads(line)["topic"] == AUDIT]
+    audits = [n for n, line in enumerate(lines) if json.loads(line).get("topic") == AUDIT]
     target = json.loads(lines[audits[5]])
     changed = dict(target, value=target["value"].replace('"approve"', '"refer"', 1))
     cases = {

@@ -13,15 +13,16 @@ from policy_cases import POLICY
 
 from stream.audit.replay import Older, Replayer
 from stream.audit.verdict import BYTES, Verdict
-from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit
+from stream.codec.decision_v1 import decode_audit, encode_dead_letter_audit
 from stream.domain.application import Segment
 from stream.domain.decision import Outcome
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
-from stream.domain.topics import AUDIT
+from stream.domain.topics import APPLICATIONS, AUDIT
+from stream.errors import PoisonError
 from stream.lineup import Lineup, Trial
 from stream.pipeline import Pipeline
-from stream.ports import FloatMatrix, Scorer
+from stream.ports import FloatMatrix, Record, Scorer
 
 REPLAYER = Replayer(MODELS, POLICY)
 AUDITS = audits()
@@ -136,7 +137,7 @@ UNSCORED = [o.value or b"" for o in AUDITS if audit_of(o).log_odds is None]
 
 
 def _verdicts(replayer: Replayer, values: list[bytes]) -> set[Verdict]:
-    return {each.verdict for each in replayer.replay_all([(value, "") for value in values])}
+    return {each.verdict for each in replayer.replay_all(values)}
 
 
 def test_under_another_model_only_what_it_scored_is_changed_by_model() -> None:
@@ -159,7 +160,7 @@ def test_under_another_policy_all_is_changed_by_rule_and_says_who_is_answered_ot
     stricter = msgspec.structs.replace(consumer, cut_off_points=edge)
     segments = {**POLICY.segments, Segment.CONSUMER: stricter}
     policy = msgspec.structs.replace(POLICY, segments=segments, sha256="e" * 64)
-    found = Replayer(MODELS, policy).replay_all([(o.value or b"", "") for o in AUDITS])
+    found = Replayer(MODELS, policy).replay_all([o.value or b"" for o in AUDITS])
     assert {Verdict.RULE} == {each.verdict for each in found}
     otherwise = {each.application_id for each in found if each.other_answer}
     decisions = [audit_of(output).decision for output in AUDITS]
@@ -196,13 +197,15 @@ def test_one_at_a_time_and_together_come_to_the_same() -> None:
         document[path.split(".")[0]][last] = 0 if number == 7 else "yesterday"
         values[number] = msgspec.json.encode(document)
     alone = [REPLAYER.replay(value) for value in values]
-    assert alone == REPLAYER.replay_all([(value, "") for value in values])
+    assert alone == REPLAYER.replay_all(values)
     unreadable = [n for n, each in enumerate(alone) if each.verdict is Verdict.UNREADABLE]
     assert unreadable == [3, 7, 11]
 
 
 def test_what_is_no_decision_is_told_apart() -> None:
-    """Dead letters are passed over by their type; other bytes are unreadable."""
-    assert Verdict.NOT_A_DECISION is REPLAYER.replay(b"{}", DEAD_LETTER_AUDITED).verdict
+    """Dead letters are passed over by what they say; other bytes are unreadable."""
+    record = Record(APPLICATIONS, 1, 2, b"k", b"v", [], 0)
+    letter, _ = encode_dead_letter_audit(record, PoisonError("invalid", "$", "no"), 0)
+    assert Verdict.NOT_A_DECISION is REPLAYER.replay(letter).verdict
     assert Verdict.UNREADABLE is REPLAYER.replay(b"{}").verdict
     assert Verdict.UNREADABLE is REPLAYER.replay(b"\xff").verdict
