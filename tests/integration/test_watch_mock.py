@@ -1,4 +1,4 @@
-"""The watch on the client's own mock broker: outcomes in, the guard's command out, also restarted."""
+"""The watch on the mock broker: outcomes in, the guard's command out, also over a restart."""
 
 from __future__ import annotations
 
