@@ -215,7 +215,9 @@ def draw(folder: Path, found: list[dict[str, Any]]) -> None:
 
     def axis(axes: Axes, title: str) -> None:
         axes.set(xlabel="applicants of both arms so far", ylabel="trials stopped")
+        axes.set_xlim(0, applicants[-1])
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter(PERCENT)
         axes.set_title(title, loc="left", color=INK)
         axes.legend(fontsize=9)
@@ -223,10 +225,11 @@ def draw(folder: Path, found: list[dict[str, Any]]) -> None:
     def harmless(axes: Axes) -> None:
         worlds = [each for each in found if each["harmless"]]
         for each, colour in zip(worlds, colours, strict=False):
-            axes.plot(applicants, [0, *each["by_look"]], color=colour, label=each["world"])
+            line = {"color": colour, "linewidth": 2, "clip_on": False}
+            axes.plot(applicants, [0, *each["by_look"]], label=each["world"], **line)
             axes.plot(applicants, [0, *each["z_by_look"]], color=colour, linestyle=":")
         axes.axhline(TERMS.level, color=INK, linewidth=1, linestyle="--", label="the level, 5 %")
-        axis(axes, "No harm: rules (lines) and a z-test on every look (dots)")
+        axis(axes, "No harm: the rules (lines), and two z-tests on every look (dots)")
 
     def harmful(axes: Axes) -> None:
         worlds = [each for each in found if not each["harmless"]]
