@@ -21,7 +21,7 @@ from stream.domain.instant import from_ms
 from stream.domain.topics import APPLICATIONS, DEAD_LETTERS
 from stream.edge.clients import consumer, producer
 from stream.edge.letter_keys import read_sealer, write_key
-from stream.errors import PoisonError
+from stream.errors import ConfigError, PoisonError
 from stream.ops.dlq_show import printable
 from stream.ports import Record
 
@@ -188,5 +188,11 @@ def test_revealed_bytes_cannot_command_a_terminal() -> None:
 def test_a_place_without_a_letter_is_one_clear_line(settings: Settings) -> None:
     """Neither a traceback nor silence."""
     assert settings.dead_letter_key_file is not None
-    for place in ("1/99999999", "nowhere"):
-        run("dlq", "show", place, code=1)
+    for place, words in (
+        ("1/99999999", "no dead letter at"),
+        ("nowhere", "is no place"),
+        ("99/0", "no such partition 99; it has 0 to"),
+    ):
+        result = CliRunner().invoke(app, ["dlq", "show", place])
+        assert isinstance(result.exception, ConfigError)
+        assert words in str(result.exception)
