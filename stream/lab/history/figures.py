@@ -42,6 +42,12 @@ class Sum(Struct, frozen=True):
         return self.bad_loans / self.loans if self.loans else 0.0
 
     @property
+    def bad_money(self) -> float:
+        """By amount; 0 of nothing."""
+        money = self.good_cents + self.bad_cents
+        return self.bad_cents / money if money else 0.0
+
+    @property
     def break_even(self) -> float | None:
         """What the good money must earn, all in all, for the loss to be made up; None without."""
         return self.lost_cents / self.good_cents if self.good_cents else None

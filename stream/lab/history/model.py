@@ -41,7 +41,7 @@ from stream.scoring.scorecard import to_points
 LISTED_SHARE = 0.8
 SEGMENT = Segment.MERCHANT
 """The engine's segment that stands for every business of the programme: by sector they would be
-too few a year, and sectors are recorded from 2001 on only."""
+too few a year, and before 2001 the sector is recorded of half the loans only."""
 
 _RECIPE = Recipe(
     model_id="history",

@@ -53,13 +53,14 @@ def _found(history: History, images: str) -> Iterable[str]:
     yield _money_table(history)
     yield (
         f"The good money turned away would have had to earn {_break_even(away)} in all, over the "
-        f"life of the loans, to outweigh the loss avoided. Of the loans turned away "
-        f"{away.bad_share:.1%} went bad in the end, of all approved without a guard "
-        f"{every.bad_share:.1%}: {_aim(away, every)}"
+        "life of the loans, to outweigh the loss avoided. Of the loans turned away "
+        f"{_pct(away.bad_share)} went bad in the end, by amount {_pct(away.bad_money)}; of all "
+        f"approved without a guard {_pct(every.bad_share)}, by amount {_pct(every.bad_money)}. "
+        f"By amount {_aim(away, every)}"
     )
     yield (
-        f"It avoided {away.lost_cents / every.lost_cents:.0%} of what was charged off by turning "
-        f"away {away.good_cents / every.good_cents:.0%} of the good money."
+        f"It avoided {_pct(away.lost_cents / every.lost_cents)} of what was charged off by turning "
+        f"away {_pct(away.good_cents / every.good_cents)} of the good money."
     )
     yield f"![Vintages and the guard]({images}/history-guard.svg)"
     yield _changes(history)
@@ -95,10 +96,10 @@ def _cells(found: Sum) -> str:
 
 
 def _aim(away: Sum, every: Sum) -> str:
-    if away.bad_share > every.bad_share * 1.1:
+    if away.bad_money > every.bad_money * 1.1:
         return "it turned away worse loans than chance would have."
-    if away.bad_share < every.bad_share * 0.9:
-        return "it turned away better loans than chance would have. It closed late."
+    if away.bad_money < every.bad_money * 0.9:
+        return "it turned away better loans than chance would have: it closed too late."
     return "it lends less, and chooses no better than chance would."
 
 
@@ -114,8 +115,11 @@ def _changes(history: History) -> str:
 
 def _spread(history: History) -> str:
     rows = [Other(1, history.guard.budget_bps, history.turned_away), *history.draws]
+    lost = sorted(each.turned_away.lost_cents for each in rows)
     lines = [
-        "Which bad loans are drawn moves the figures, and the budget moves them more:",
+        "These are the figures of the first draw of the bad loans. With the same budget, "
+        f"{len(rows)} draws avoid between {_dollars(lost[0])} and {_dollars(lost[-1])} of "
+        "charge-offs, so chance moves them as much as the choice of a budget does:",
         "",
         "| draw | budget | good money turned away | charge-offs avoided | must earn |",
         "|---|---|---|---|---|",
@@ -163,8 +167,9 @@ def _row(year: Year) -> str:
     )
     return (
         f"| {year.year} | {year.learned:,} ({year.learned_bad:,}) | {year.asked:,} | "
-        f"{year.listed:,} | {year.auc:.2f} | {year.approved.loans:,} | {year.expected:.1%} | "
-        f"{seen.share:.1%} ({seen.low:.1%} to {seen.high:.1%}) | {year.approved.bad_share:.1%} | "
+        f"{year.listed:,} | {year.auc:.2f} | {year.approved.loans:,} | {_pct(year.expected)} | "
+        f"{_pct(seen.share)} ({_pct(seen.low)} to {_pct(seen.high)}) | "
+        f"{_pct(year.approved.bad_share)} | "
         f"{year.approved_with_guard.loans:,} | {months} |"
     )
 
@@ -200,10 +205,11 @@ def _method(history: History) -> Iterable[str]:
             f"{years[0].year - HORIZON_MONTHS // 12 - 1}. The first year is the first with "
             f"{BAD_MIN} bad loans to learn from, the last one is {years[-1].year}, as outcomes end "
             "in 2014. Amount, limit, their ratio, business age and kind of loan are the inputs; "
-            "the sector is not, as it is recorded from 2001 on only.",
+            "the sector is not, as before 2001 it is recorded of half the loans only.",
             "**List and cut-off.** Both are read off the loans learned from: the list leaves out "
             "the worst fifth, the machine approves what the best three fifths had. Nothing else "
-            "of the shipped policy is changed but the guard's budget and months.",
+            "of the shipped policy is changed but the bands, of which there is one, and the "
+            "guard's budget and months.",
             "**Samples.** Half of the file was drawn by outcome, as many bad loans as good ones. "
             f"All good ones are replayed and one bad one in {1 / BAD_PER_GOOD:.1f}, drawn by its "
             "number, which gives the programme's own bad rate; learning uses all, with weights. "
@@ -215,12 +221,12 @@ def _method(history: History) -> Iterable[str]:
             f"within {HORIZON_MONTHS} months; the budget is {BUDGET_TIMES:g} times that, "
             f"{guard.budget_bps / 100:.2f} %, chosen before the replay was run. Vintages earn it "
             f"over {guard.mature_months} months and are looked at for {guard.window_months}: "
-            f"within the shipped 12 there are {history.early_share:.1%} of all charge-offs. The "
+            f"within the shipped 12 there are {_pct(history.early_share)} of all charge-offs. The "
             "marks are the shipped ones.",
             "**Time.** An outcome reaches the watch in the month after its day. The guard looks "
             "once a month, before that month's first decision. Only charge-offs are recorded, and "
-            "they come a year or more after the first missed payment: a bank whose core system "
-            "reports 90 days past due sees the same a year sooner.",
+            "they come long after the first missed payment: a bank whose core system reports "
+            "90 days past due sees the same sooner. How much sooner these loans do not tell.",
         )
     )
     yield "## How far it goes"
@@ -240,8 +246,12 @@ def _method(history: History) -> Iterable[str]:
 
 
 def _break_even(found: Sum) -> str:
-    return "-" if found.break_even is None else f"{found.break_even:.1%}"
+    return "-" if found.break_even is None else f"{_pct(found.break_even)}"
 
 
 def _dollars(cents: int) -> str:
     return f"${cents / 1e8:,.1f} m"
+
+
+def _pct(share: float) -> str:
+    return f"{100 * share:.1f} %"
