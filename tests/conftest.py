@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from stream.broker import EmbeddedBroker
 from stream.broker.jars import default_cache, jars_folder
@@ -52,6 +53,13 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped under CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A verb run in the test's own process leaves no logger that writes to its closed terminal."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
