@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from stream.config import Settings, load_settings
+from stream.config import load_settings
 from stream.domain.application import Channel, Segment
 from stream.domain.control import EVERYTHING, Action, Scope
-from stream.domain.topics import ACKS, CONTROL
-from stream.edge.clients import require_topic
 from stream.edge.key_pairs import OPERATOR
-from stream.errors import ConfigError, Exit
+from stream.errors import ConfigError
 from stream.ops import control
-from stream.ops.control_show import lines, print_rows, rows_of, told
+from stream.ops.commanding import (
+    By,
+    Giving,
+    Reason,
+    Seconds,
+    Wait,
+    Workers,
+    Yes,
+    require_topics,
+    tell,
+)
+from stream.ops.control_show import lines, print_rows, rows_of
+from stream.ops.options import AsJson, Bootstrap, Config
 
 control_app = typer.Typer(
     no_args_is_help=True,
@@ -24,34 +35,11 @@ control_app = typer.Typer(
     epilog="Example: tenminute control stop --segment farmer --reason 'price error' "
     "--key-file control.key --wait",
 )
-Config = Annotated[Path | None, typer.Option(help="Settings file.")]
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
 KeyFile = Annotated[Path, typer.Option(help="Private key that signs the command.")]
-Reason = Annotated[str, typer.Option(help="Why, for the record; name no customer.")]
-By = Annotated[str | None, typer.Option(help="Who commands; by default the login name.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until every worker has acknowledged.")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Wait for so many; by default the engine's group.")
-]
-Seconds = Annotated[float, typer.Option(min=0, help="Longest to wait.")]
 OfSegment = Annotated[Segment | None, typer.Option("--segment", help="One kind of customer.")]
 OfChannel = Annotated[Channel | None, typer.Option("--channel", help="One channel.")]
 OfModel = Annotated[str | None, typer.Option("--model", help="One model, by its id.")]
 OfAll = Annotated[bool, typer.Option("--everything", help="All applications.")]
-
-
-class _Sending(NamedTuple):
-    """How a command is given, whatever it commands."""
-
-    settings: Settings
-    key_file: Path
-    by: str | None
-    wait: bool
-    workers: int | None
-    seconds: float
-    as_json: bool
 
 
 @control_app.command(epilog="Example: tenminute control keygen /etc/tenminute/keys")
@@ -87,8 +75,8 @@ def stop(
     if everything and not yes:
         typer.confirm("Refer every application from now on?", abort=True)
     settings = load_settings(config, bootstrap=bootstrap)
-    sending = _Sending(settings, key_file, by, wait, workers, seconds, as_json)
-    _send(sending, {"action": Action.STOP, "scope": scope, "name": name, "reason": reason})
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
+    _send(giving, key_file, {"action": Action.STOP, "scope": scope, "name": name, "reason": reason})
 
 
 @control_app.command(
@@ -116,8 +104,9 @@ def resume(
     if not yes:
         typer.confirm(f"Approve again: {scope.value} {name}?", abort=True)
     settings = load_settings(config, bootstrap=bootstrap)
-    sending = _Sending(settings, key_file, by, wait, workers, seconds, as_json)
-    _send(sending, {"action": Action.RESUME, "scope": scope, "name": name, "reason": reason})
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
+    what = {"action": Action.RESUME, "scope": scope, "name": name}
+    _send(giving, key_file, {**what, "reason": reason})
 
 
 @control_app.command(
@@ -151,7 +140,7 @@ def limits(
             fix="see tenminute control limits --help",
         )
     settings = load_settings(config, bootstrap=bootstrap)
-    sending = _Sending(settings, key_file, by, wait, workers, seconds, as_json)
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
     facts: dict[str, object] = {
         "action": Action.LIMITS,
         "scope": Scope.SEGMENT,
@@ -160,7 +149,7 @@ def limits(
         "approvals_max": approvals_max,
         "amount_max_fen": None if amount_max_yuan is None else amount_max_yuan * 100,
     }
-    _send(sending, facts)
+    _send(giving, key_file, facts)
 
 
 @control_app.command(
@@ -184,9 +173,9 @@ def ease(
     if not yes:
         typer.confirm(f"Approve {segment.value} by the policy alone again?", abort=True)
     settings = load_settings(config, bootstrap=bootstrap)
-    sending = _Sending(settings, key_file, by, wait, workers, seconds, as_json)
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
     what = {"action": Action.TIGHTEN, "scope": Scope.SEGMENT, "name": segment.value}
-    _send(sending, {**what, "reason": reason})
+    _send(giving, key_file, {**what, "reason": reason})
 
 
 @control_app.command("list", epilog="Example: tenminute control list --config tenminute.toml")
@@ -207,7 +196,7 @@ def list_controls(
             "no key to tell a command by",
             fix="give --config with control_key_files, or --key-file",
         )
-    _require_topics(settings)
+    require_topics(settings)
     seen = control.look(settings, trusted)
     rows = rows_of(seen)
     if as_json:
@@ -236,35 +225,13 @@ def _scope(
     return given[0]
 
 
-def _require_topics(settings: Settings) -> None:
-    for topic in (CONTROL, ACKS):
-        require_topic(settings.bootstrap, topic, **settings.kafka)
-
-
-def _send(sending: _Sending, facts: dict[str, object]) -> None:
-    """Publish the command and, when asked, wait for its acknowledgements; exit 1 without them."""
-    settings = sending.settings
-    private = OPERATOR.read_private(sending.key_file)
-    _require_topics(settings)
+def _send(giving: Giving, key_file: Path, facts: dict[str, object]) -> None:
+    """Sign the command and publish it, and say what became of it."""
+    settings = giving.settings
+    private = OPERATOR.read_private(key_file)
+    require_topics(settings)
     seen = control.look(settings, control.trusted_of(settings, private))
-    command = control.make_command(facts, seen.switches, sending.by)
+    command = control.make_command(facts, seen.switches, giving.by)
     offset = control.publish(settings, command, private)
-    sent = {
-        "command_id": command.command_id,
-        "issued_at": command.issued_at,
-        "offset": offset,
-    }
-    if not sending.wait:
-        if sending.as_json:
-            typer.echo(json.dumps(sent))
-        else:
-            typer.echo(f"{command.command_id}: written; see: tenminute control list")
-        return
-    expected = sending.workers or control.members(settings)
-    outcome = control.await_acks(settings, command, offset, expected, sending.seconds)
-    if sending.as_json:
-        typer.echo(json.dumps({**sent, **told(outcome)}))
-    else:
-        for line in lines(command, outcome):
-            typer.echo(line)
-    raise typer.Exit(Exit.OK if outcome.complete else Exit.FAILED)
+    written = f"{command.command_id}: written; see: tenminute control list"
+    tell(giving, command, offset, written, partial(lines, command))

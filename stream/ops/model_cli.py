@@ -10,14 +10,13 @@ import typer
 
 from stream.config import load_settings
 from stream.edge.key_pairs import RELEASE
+from stream.ops.options import AsJson, Config
 
 model_app = typer.Typer(
     no_args_is_help=True,
     help="Sign models, check them, and say which one decides.",
     epilog="Example: tenminute model validate models/onnx/farmer/1.1.0",
 )
-Config = Annotated[Path | None, typer.Option(help="Settings file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of the model: .../<model>/<version>.")]
 
 

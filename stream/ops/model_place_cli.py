@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from stream.config import Settings, load_settings
+from stream.config import load_settings
+from stream.domain.control import Command
 from stream.domain.lineup import SHARE_BPS_MAX, Alias
 from stream.edge.key_pairs import OPERATOR
-from stream.errors import ConfigError, Exit
-from stream.ops.model_cli import AsJson, Config, model_app
+from stream.errors import ConfigError
+from stream.ops import control
+from stream.ops.commanding import (
+    By,
+    Giving,
+    Reason,
+    Seconds,
+    Wait,
+    Workers,
+    Yes,
+    require_topics,
+    tell,
+)
+from stream.ops.model_cli import model_app
+from stream.ops.options import AsJson, Bootstrap, Config
 
 __all__ = ["model_app"]
 
@@ -23,31 +38,17 @@ Off = Annotated[bool, typer.Option("--off", help="Nobody stands there any more."
 Keys = Annotated[
     list[Path], typer.Option("--key-file", help="Private key of an operator; twice for two.")
 ]
-Reason = Annotated[str, typer.Option(help="Why, for the record; name no customer.")]
 Propose = Annotated[
     Path | None, typer.Option(help="Write it, signed once, for a second person to approve.")
 ]
-By = Annotated[str | None, typer.Option(help="Who commands; by default the login name.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until every worker has answered.")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Wait for so many; by default the engine's group.")
-]
-Seconds = Annotated[float, typer.Option(min=0, help="Longest to wait.")]
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")]
 
 
-class _Way(NamedTuple):
-    """How a command is given, whatever it commands."""
+class _Signing(NamedTuple):
+    """Who signs a command and why, and where it goes when a second person is to sign it."""
 
-    settings: Settings
     keys: list[Path]
     reason: str
     propose: Path | None = None
-    by: str | None = None
-    wait: bool = False
-    workers: int | None = None
-    seconds: float = 30.0
-    as_json: bool = False
 
 
 @model_app.command(
@@ -71,8 +72,8 @@ def shadow(
 ) -> None:
     """Let a version score everything and decide nothing; its scores are in the audit."""
     settings = load_settings(config, bootstrap=bootstrap)
-    way = _Way(settings, key_file, reason, None, by, wait, workers, seconds, as_json)
-    _give(way, (model, Alias.SHADOW, _one(version, off=off)))
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
+    _give(giving, _Signing(key_file, reason), (model, Alias.SHADOW, _one(version, off=off)))
 
 
 @model_app.command(
@@ -106,8 +107,8 @@ def canary(
     if share_bps is not None and not 1 <= share_bps <= SHARE_BPS_MAX:
         raise ConfigError(f"{share} % is no share", fix="give --share from 0.01 to 50")
     settings = load_settings(config, bootstrap=bootstrap)
-    way = _Way(settings, key_file, reason, propose, by, wait, workers, seconds, as_json)
-    _give(way, (model, Alias.CHALLENGER, named, share_bps))
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
+    _give(giving, _Signing(key_file, reason, propose), (model, Alias.CHALLENGER, named, share_bps))
 
 
 @model_app.command(
@@ -131,8 +132,8 @@ def promote(
 ) -> None:
     """Let a version decide from the next batch on, on every worker; two signatures."""
     settings = load_settings(config, bootstrap=bootstrap)
-    way = _Way(settings, key_file, reason, propose, by, wait, workers, seconds, as_json)
-    _give(way, (model, Alias.CHAMPION, version))
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
+    _give(giving, _Signing(key_file, reason, propose), (model, Alias.CHAMPION, version))
 
 
 @model_app.command(
@@ -156,8 +157,8 @@ def rollback(
 ) -> None:
     """Go back to an older version; two signatures. Faster, alone: `control stop --model`."""
     settings = load_settings(config, bootstrap=bootstrap)
-    way = _Way(settings, key_file, reason, propose, by, wait, workers, seconds, as_json)
-    _give(way, (model, Alias.CHAMPION, to, None, True))
+    giving = Giving(settings, by, wait, workers, seconds, as_json)
+    _give(giving, _Signing(key_file, reason, propose), (model, Alias.CHAMPION, to, None, True))
 
 
 @model_app.command(epilog="Example: tenminute model approve promote.json --key-file bo.key --wait")
@@ -165,7 +166,7 @@ def approve(
     file: Annotated[Path, typer.Argument(help="What the first person proposed.")],
     *,
     key_file: Annotated[Path, typer.Option(help="Private key of the second person.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     wait: Wait = False,
     workers: Workers = None,
     seconds: Seconds = 30.0,
@@ -174,7 +175,6 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Sign as the second person what another proposed, after every check, and give it."""
-    from stream.ops import control
     from stream.ops.model_place import check_again, countersign, words
 
     settings = load_settings(config, bootstrap=bootstrap)
@@ -185,8 +185,7 @@ def approve(
             f"{words(command)}. By {command.issued_by}: {command.reason}. Sign?", abort=True
         )
     offset = control.send(settings, signed)
-    way = _Way(settings, [], command.reason, None, None, wait, workers, seconds, as_json)
-    _tell(way, command, offset)
+    _tell(Giving(settings, None, wait, workers, seconds, as_json), command, offset)
 
 
 def _one(version: str | None, *, off: bool) -> str | None:
@@ -195,50 +194,39 @@ def _one(version: str | None, *, off: bool) -> str | None:
     return version
 
 
-def _give(way: _Way, wanted: tuple[Any, ...]) -> None:
+def _give(giving: Giving, signing: _Signing, wanted: tuple[Any, ...]) -> None:
     """Check, sign and give one command, or write it down for a second signature."""
-    from stream.domain.topics import ACKS, CONTROL
-    from stream.edge.clients import require_topic
-    from stream.ops import control
     from stream.ops.model_place import Place, before, facts_of, propose, signed_by, words
 
-    settings, place = way.settings, Place(*wanted)
-    keys = [OPERATOR.read_private(file) for file in way.keys]
-    for topic in (CONTROL, ACKS):
-        require_topic(settings.bootstrap, topic, **settings.kafka)
+    settings, place = giving.settings, Place(*wanted)
+    keys = [OPERATOR.read_private(file) for file in signing.keys]
+    require_topics(settings)
     seen = control.look(settings, control.trusted_of(settings, *keys))
     if place.rollback and place.version is None:
         place = place._replace(version=before(seen.switches, place.model))
-    facts = facts_of(settings, seen.switches, place, way.reason)
-    command = control.make_command(facts, seen.switches, way.by)
-    if way.propose is None:
-        _tell(way, command, control.send(settings, signed_by(command, keys)))
+    facts = facts_of(settings, seen.switches, place, signing.reason)
+    command = control.make_command(facts, seen.switches, giving.by)
+    if signing.propose is None:
+        _tell(giving, command, control.send(settings, signed_by(command, keys)))
         return
-    propose(way.propose, command, keys[0])
-    line = f"{words(command)}: signed once; a second person: tenminute model approve {way.propose}"
-    told = {"command_id": command.command_id, "proposal": str(way.propose)}
-    typer.echo(json.dumps(told) if way.as_json else line)
+    file = signing.propose
+    propose(file, command, keys[0])
+    line = f"{words(command)}: signed once; a second person: tenminute model approve {file}"
+    proposed = {"command_id": command.command_id, "proposal": str(file)}
+    typer.echo(json.dumps(proposed) if giving.as_json else line)
 
 
-def _tell(way: _Way, command: Any, offset: int) -> None:  # noqa: ANN401 - imported when run
-    """Say what was given and, when asked, who follows; exit 1 unless every worker does."""
-    from stream.ops import control
-    from stream.ops.control_show import told
+def _tell(giving: Giving, command: Command, offset: int) -> None:
+    """Say what became of the command, in the words of models."""
     from stream.ops.model_place import words
 
-    given = {"command_id": command.command_id, "issued_at": command.issued_at, "offset": offset}
-    if not way.wait:
-        written = f"{words(command)}: written; see: tenminute model list"
-        typer.echo(json.dumps(given) if way.as_json else written)
-        return
-    expected = way.workers or control.members(way.settings)
-    outcome = control.await_acks(way.settings, command, offset, expected, way.seconds)
-    if way.as_json:
-        typer.echo(json.dumps({**given, **told(outcome)}))
-    else:
-        typer.echo(f"{words(command)}: {len(outcome.workers)} of {expected} workers have answered")
+    named = words(command)
+
+    def lines(outcome: control.Outcome) -> Iterator[str]:
+        yield f"{named}: {len(outcome.workers)} of {outcome.expected} workers have answered"
         for ack in outcome.acks:
-            typer.echo(f"  {ack.worker}: {ack.result.value}{f', {ack.why}' if ack.why else ''}")
+            yield f"  {ack.worker}: {ack.result.value}{f', {ack.why}' if ack.why else ''}"
         if not outcome.complete:
-            typer.echo("  not every worker follows: see docs/runbook.md, Change a model")
-    raise typer.Exit(Exit.OK if outcome.complete else Exit.FAILED)
+            yield "  not every worker follows: see docs/runbook.md, Change a model"
+
+    tell(giving, command, offset, f"{named}: written; see: tenminute model list", lines)

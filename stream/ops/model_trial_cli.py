@@ -11,8 +11,8 @@ import typer
 
 from stream.config import load_settings
 from stream.errors import Exit
-from stream.ops.model_cli import AsJson, Config
-from stream.ops.model_place_cli import Bootstrap, Model, model_app
+from stream.ops.model_place_cli import Model, model_app
+from stream.ops.options import AsJson, Bootstrap, Config
 
 __all__ = ["model_app"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,15 +12,13 @@ from rich.table import Table
 from stream.config import Settings, load_settings
 from stream.errors import Exit
 from stream.ops import topics
+from stream.ops.options import AsJson, Bootstrap, Config
 
 topics_app = typer.Typer(
     no_args_is_help=True,
     help="The declared topics of the engine.",
     epilog="Example: tenminute topics diff --bootstrap 127.0.0.1:9092",
 )
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka bootstrap servers.")]
-Config = Annotated[Path | None, typer.Option(help="Settings file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
 
 
 def _settings(config: Path | None, bootstrap: str | None) -> Settings:
