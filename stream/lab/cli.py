@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream.errors import ConfigError
+from stream.lab.extra import train_extra
 from stream.lab.recipe import RECIPES, Recipe
 
 
@@ -44,15 +45,11 @@ def train(
     Example: tenminute train --all --inventory docs/model-inventory.md
     """
     recipes = chosen_recipes(model, all_models=all_models)
-    try:
+    with train_extra("training needs"):
         from stream.lab.build import STEPS, build_model, write_model
         from stream.lab.gate import check_gate
         from stream.lab.inventory import inventory as write_inventory
         from stream.lab.inventory import load_all
-    except ImportError as error:
-        raise ConfigError(
-            f"training needs the package {error.name}", fix="pip install 'ten-minute-loan[train]'"
-        ) from error
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("train", total=STEPS * len(recipes))

@@ -12,6 +12,7 @@ import typer
 
 from stream.errors import ConfigError, Exit
 from stream.lab.cli import chosen_recipes
+from stream.lab.extra import train_extra
 
 if TYPE_CHECKING:
     from stream.lab.cutoff import Choice, Step
@@ -51,15 +52,11 @@ def cutoff(
     recipes = chosen_recipes(segment, all_models=all_segments)
     if outcomes is not None and len(recipes) > 1:
         raise ConfigError("--outcomes holds the loans of one segment", fix="name the segment")
-    try:
+    with train_extra("cut-offs need"):
         from stream.lab import cutoff as method
         from stream.lab.cutoff_policy import rewritten, write_policy
         from stream.lab.plots import approval_svg
         from stream.lab.portfolio import from_file, held_out
-    except ImportError as error:
-        raise ConfigError(
-            f"cut-offs need the package {error.name}", fix="pip install 'ten-minute-loan[train]'"
-        ) from error
     from stream.policy.load import load_policy, parse_policy
     from stream.scoring.manifest import load_manifest
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
 from stream.lab.benchmark.recipe import (
@@ -21,8 +20,7 @@ from stream.lab.benchmark.recipe import (
     Shape,
 )
 from stream.lab.benchmark.table import FloatMatrix, Labels, Matrix
-
-FloatVector = npt.NDArray[np.float64]
+from stream.lab.fit import Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +104,8 @@ def search(matrix: Matrix, kind: Kind, rows: FloatMatrix, bad: Labels) -> Chosen
     return min(found, key=lambda each: each[0])[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Boosted:
-    """Trained trees; the base is added to what they say."""
-
-    booster: Any
-    base: float
-
-    def log_odds(self, rows: FloatMatrix) -> FloatVector:
-        """Log-odds of bad."""
-        raw: FloatVector = self.booster.predict(rows, raw_score=True, num_threads=1)
-        return raw + self.base
-
-
-def train(matrix: Matrix, kind: Kind, chosen: Chosen, rows: FloatMatrix, bad: Labels) -> Boosted:
+def train(matrix: Matrix, kind: Kind, chosen: Chosen, rows: FloatMatrix, bad: Labels) -> Fit:
     """Trees of a chosen shape on all of these rows."""
     base = _base(bad)
     parameters = _parameters(matrix, kind, chosen.shape)
-    return Boosted(lgb.train(parameters, _dataset(rows, bad, base), chosen.trees), base)
+    return Fit(lgb.train(parameters, _dataset(rows, bad, base), chosen.trees), base)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream.errors import ConfigError
+from stream.lab.extra import train_extra
 
 
 def benchmark(
@@ -30,16 +31,11 @@ def benchmark(
 
     Example: tenminute benchmark heloc --data ../shared/data
     """
-    try:
+    with train_extra("the benchmark needs"):
         from stream.lab.benchmark.run import STEPS, measured
         from stream.lab.benchmark.sets import BENCHES
         from stream.lab.benchmark.trial import FAMILY, SCORECARD, UNCONSTRAINED
         from stream.lab.benchmark.write import write
-    except ImportError as error:
-        raise ConfigError(
-            f"the benchmark needs the package {error.name}",
-            fix="pip install 'ten-minute-loan[train]'",
-        ) from error
     if (name is None) != all_sets or (name is not None and name not in BENCHES):
         raise ConfigError(
             "exactly one known set, or --all, is expected",

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from stream.errors import ConfigError
+from stream.lab.extra import train_extra
 
 
 def history(
@@ -34,16 +34,11 @@ def history(
 
     Example: tenminute history --data ../shared/data --out docs/images
     """
-    try:
+    with train_extra("the replay needs"):
         from stream.lab.history.loans import load
         from stream.lab.history.page import page as written
         from stream.lab.history.plots import pictures
         from stream.lab.history.run import Terms, run_history
-    except ImportError as error:
-        raise ConfigError(
-            f"the replay needs the package {error.name}",
-            fix="pip install 'ten-minute-loan[train]'",
-        ) from error
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("read", total=None)
         replayed = run_history(
