@@ -118,7 +118,7 @@ def measure(applications: int, batch_records: int, rounds: int) -> Round:
     """The cheapest of `rounds` rounds."""
     settings = load_settings()
     policy = load_policy(settings.policy_file)
-    models = sorted({segment.model for segment in policy.segments.values()})
+    models = policy.models
     pipeline = Pipeline(load_models(settings.models_dir, models), policy)
     cases = load_loans(Run(now_ms=NOW_MS, seed=SEED))[:applications]
     records = records_of(cases)

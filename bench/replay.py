@@ -102,7 +102,7 @@ def make_part(part: Part) -> int:
     """Decide the part's share of every round and write its audit; how many were decided."""
     settings = load_settings()
     policy = load_policy(settings.policy_file)
-    models = sorted({segment.model for segment in policy.segments.values()})
+    models = policy.models
     pipeline = Pipeline(load_models(settings.models_dir, models), policy)
     ledgers = {number: Ledger() for number in part.numbers}
     offsets = dict.fromkeys(part.numbers, 0)

@@ -34,7 +34,7 @@ class SwitchingPipeline:
     def __init__(self, shelf: Shelf, policy: Policy, sealer: Sealer | None = None) -> None:
         """No model is asked for before the first batch."""
         self._shelf, self._policy, self._sealer = shelf, policy, sealer
-        self._models = sorted({segment.model for segment in policy.segments.values()})
+        self._models = policy.models
         self._made: tuple[list[Aliases], Pipeline] | None = None
 
     def run(

@@ -48,9 +48,8 @@ def run_worker(settings: Settings, index: int) -> None:
     log = configure_logs(f"worker-{index}", as_json=settings.log_json)
     metrics = EngineMetrics(CollectorRegistry())
     policy = load_policy(settings.policy_file)
-    names = sorted({segment.model for segment in policy.segments.values()})
     keys = trusted_keys(settings)
-    scorers = load_models(settings.models_dir, names, keys)
+    scorers = load_models(settings.models_dir, policy.models, keys)
     shelf = ModelShelf(settings.models_dir, keys, scorers, metrics.model_info)
     if settings.model_key_files == [DEMO_RELEASE_KEY]:
         log.warning("models_of_the_demo", reason="no model_key_files: set your release's key")

@@ -81,8 +81,7 @@ def models(settings: Settings) -> str:
 def _model_names(settings: Settings) -> list[str]:
     """The models the policy asks for; every model there is, when the policy cannot be read."""
     try:
-        segments = load_policy(settings.policy_file).segments.values()
-        return sorted({segment.model for segment in segments})
+        return load_policy(settings.policy_file).models
     except ConfigError:
         return sorted(path.name for path in settings.models_dir.glob("*") if path.is_dir())
 

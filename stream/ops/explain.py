@@ -72,8 +72,7 @@ def explain(
 def finder_of(settings: Settings) -> Finder:
     """The search for the nearest yes, under the policy and models that the settings name."""
     policy = load_policy(settings.policy_file)
-    models = sorted({segment.model for segment in policy.segments.values()})
-    scorers = load_models(settings.models_dir, models, trusted_keys(settings))
+    scorers = load_models(settings.models_dir, policy.models, trusted_keys(settings))
     return Finder(Pipeline(scorers, policy), policy)
 
 

@@ -24,13 +24,13 @@ from stream.domain.topics import AUDIT
 from stream.edge.clients import require_topic
 from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import OnnxScorer, load_models
+from stream.edge.registry import versions
 from stream.errors import Exit
 from stream.ops.audit_read import Source
 from stream.ops.crew import results, watched
 from stream.ops.last_run import reachable
 from stream.ops.spans import Seen, Span, spans_of_file, spans_of_topic
 from stream.policy.load import load_policy
-from stream.scoring.manifest import MANIFEST_FILE
 
 SHOWN = 20
 TOGETHER = 1_000
@@ -133,15 +133,18 @@ def run(settings: Settings, job: ReplayJob, workers: int, *, as_json: bool) -> E
 def replayer_of(settings: Settings, policies: Iterable[Path] = ()) -> Replayer:
     """The policy in force, older ones, and every model under `models_dir`."""
     policy = load_policy(settings.policy_file)
-    names = sorted({segment.model for segment in policy.segments.values()})
-    trusted = trusted_keys(settings)
-    scorers = load_models(settings.models_dir, names, trusted)
+    trusted, models_dir = trusted_keys(settings), settings.models_dir
+    scorers = load_models(models_dir, policy.models, trusted)
     in_force = {(name, each.manifest.version) for name, each in scorers.items()}
-    folders = (path.parent for path in sorted(settings.models_dir.glob(f"*/*/{MANIFEST_FILE}")))
+    at_hand = (
+        (folder.name, version)
+        for folder in sorted(models_dir.iterdir())
+        for version in versions(models_dir, folder.name)
+    )
     others = [
-        OnnxScorer(folder, trusted)
-        for folder in folders
-        if folder.name[0].isdigit() and (folder.parent.name, folder.name) not in in_force
+        OnnxScorer(models_dir / model / version, trusted)
+        for model, version in at_hand
+        if (model, version) not in in_force
     ]
     older = Older(
         {each.sha256: each for each in map(load_policy, policies)},

@@ -65,7 +65,7 @@ class WhatIfJob(NamedTuple):
 def what_if_of(settings: Settings, asked: Asked) -> WhatIf:
     """The policy and models that are asked about; ConfigError for a model no segment uses."""
     policy, trusted = load_policy(asked.policy), trusted_keys(settings)
-    names = sorted({segment.model for segment in policy.segments.values()})
+    names = policy.models
     given = [OnnxScorer(folder, trusted) for folder in asked.models]
     instead = {each.manifest.model_id: each for each in given}
     for name in instead:

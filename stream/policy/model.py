@@ -222,3 +222,8 @@ class Policy(Struct, frozen=True):
     knock_outs: dict[Segment, tuple[KnockOutRule, ...]]
     routes: dict[ReasonCode, Route]
     guard: Guard = Guard()
+
+    @property
+    def models(self) -> list[str]:
+        """The models that decide a segment, each once, in order of name."""
+        return sorted({segment.model for segment in self.segments.values()})

@@ -134,7 +134,7 @@ class RunningWorker:
         log = structlog.get_logger()
         snapshots = Snapshots(settings.state_dir, "", settings.group_id, settings.partitions, log)
         policy = load_policy(settings.policy_file)
-        models = sorted({segment.model for segment in policy.segments.values()})
+        models = policy.models
         pipeline = Pipeline(load_models(settings.models_dir, models), policy)
         switches = Switches()
         world = World(

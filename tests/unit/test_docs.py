@@ -107,7 +107,7 @@ def test_the_readmes_application_gets_the_readmes_decision() -> None:
     assert case.bureau is not None
     settings = load_settings()
     policy = load_policy(settings.policy_file)
-    models = {segment.model for segment in policy.segments.values()}
+    models = set(policy.models)
     pipeline = Pipeline(load_models(settings.models_dir, sorted(models)), policy)
     value = msgspec.json.encode(case.application)
     record = Record(
