@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
@@ -82,6 +84,13 @@ class WatchFeed:
             yield self._handed(record)
         self._balance()
 
+    def pass_over(self, record: Record, error: Exception) -> None:
+        """Say of a record that it cannot be read; it is never waited for."""
+        self._log.warning(
+            "record_passed_over", topic=record.topic, partition=record.partition,
+            offset=record.offset, reason=type(error).__name__,
+        )  # fmt: skip
+
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
@@ -115,3 +124,24 @@ class WatchFeed:
         self._consumer.pause([TopicPartition(AUDIT, number) for number in full - self._paused])
         self._consumer.resume([TopicPartition(AUDIT, number) for number in self._paused - full])
         self._paused = full
+
+
+class Ends(Protocol):
+    """What knows whether it has read to the ends that there were when it began."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether it has."""
+        ...
+
+
+def read_to_ends(feed: Ends, seconds: float, read: Callable[[], None], otherwise: str) -> None:
+    """Let `read` go on to the ends; BrokerError, whose fix names `otherwise`, when that is long."""
+    deadline = time.monotonic() + seconds
+    while not feed.caught_up:
+        if time.monotonic() > deadline:
+            raise BrokerError(
+                f"the topics were not read to their ends in {seconds:.0f} s",
+                fix=f"give more --seconds, or let {otherwise}",
+            )
+        read()

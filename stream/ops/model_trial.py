@@ -24,7 +24,7 @@ from stream.domain.control import Switches
 from stream.domain.lineup import Alias
 from stream.domain.outcome import LoanOutcome
 from stream.domain.topics import AUDIT
-from stream.edge.watch_feed import WatchFeed
+from stream.edge.watch_feed import WatchFeed, read_to_ends
 from stream.errors import BrokerError, ConfigError
 from stream.ops import control
 from stream.ops.model_place import Place, facts_of
@@ -64,14 +64,7 @@ class TrialDesk:
 
     def once(self, seconds: float) -> dict[str, Any]:
         """Read to the ends as of now and say how the newest trial stands; commands nothing."""
-        deadline = time.monotonic() + seconds
-        while not self._feed.caught_up:
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the topics were not read to their ends in {seconds:.0f} s",
-                    fix="give more --seconds, or let it run with --watch",
-                )
-            self._read()
+        read_to_ends(self._feed, seconds, self._read, "it run with --watch")
         trial = self.book.newest
         if trial is None:
             return {"model": self._model, "trial": None, "due": "go on"}
@@ -139,10 +132,7 @@ class TrialDesk:
             try:
                 hear(self.book, record)
             except (msgspec.MsgspecError, ValueError) as error:
-                self._log.warning(
-                    "record_passed_over", topic=record.topic, partition=record.partition,
-                    offset=record.offset, reason=type(error).__name__,
-                )  # fmt: skip
+                self._feed.pass_over(record, error)
 
 
 def hear(book: TrialBook, record: Record) -> None:

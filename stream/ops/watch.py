@@ -22,7 +22,7 @@ from stream.domain.application import Segment
 from stream.domain.outcome import LoanOutcome
 from stream.domain.topics import AUDIT
 from stream.edge.watch_book import WatchBook
-from stream.edge.watch_feed import WatchFeed
+from stream.edge.watch_feed import WatchFeed, read_to_ends
 from stream.edge.watch_models import WatchedModels
 from stream.errors import BrokerError
 from stream.obs.watch_metrics import WatchMetrics
@@ -77,14 +77,7 @@ class Watcher:
 
     def once(self, seconds: float) -> dict[str, Any]:
         """Read to the ends as of now and say how things stand; commands nothing."""
-        deadline = time.monotonic() + seconds
-        while not self._feed.caught_up:
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the topics were not read to their ends in {seconds:.0f} s",
-                    fix="give more --seconds, or let tenminute watch run",
-                )
-            self._round()
+        read_to_ends(self._feed, seconds, self._round, "tenminute watch run")
         self._hand.look()
         return report(self._watch, self._hand.states, self._guard)
 
@@ -110,10 +103,7 @@ class Watcher:
                 return "passed_over"
             filled = self._watch.hear_audit(decode_audit(record.value or b""))
         except (msgspec.MsgspecError, ValueError) as error:
-            self._log.warning(
-                "record_passed_over", topic=record.topic, partition=record.partition,
-                offset=record.offset, reason=type(error).__name__,
-            )  # fmt: skip
+            self._feed.pass_over(record, error)
             return "unreadable"
         if filled is not None:
             self._tell(filled)
