@@ -67,9 +67,13 @@ class Engine:
         environment = {**os.environ, WATCH_PARENT: "1", **as_environment(given), **extra}
         verb = ["keeper"] if name == "keeper" else ["worker", name.removeprefix("worker-")]
         module = PLAIN if name == "keeper" else module
+        self.spawn(name, [module, *verb], environment)
+
+    def spawn(self, name: str, words: list[str], environment: dict[str, str]) -> None:
+        """Run a module under this name, in a process group of its own."""
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *verb],
+                [sys.executable, "-m", *words],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=log,

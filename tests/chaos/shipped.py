@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 from chaos.engine import Engine
 
@@ -25,19 +23,9 @@ class Shipped(Engine):
             self.await_ready(self.workers)
 
     def launch(self, name: str) -> None:  # type: ignore[override]
-        """Start the supervisor; it has a process group of its own."""
+        """Start the supervisor."""
         given = self.settings.model_copy(update={"workers": len(self.workers)})
-        with (self._folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "stream", "engine"],
-                env={**os.environ, **as_environment(given)},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        with self._lock:
-            self._running[name] = process
+        self.spawn(name, ["stream", "engine"], {**os.environ, **as_environment(given)})
 
     def pid(self, name: str) -> int:
         """Process id of a worker, as it says itself; 0 before it has said anything."""
