@@ -36,9 +36,7 @@ def letter_keys(settings: Settings) -> Iterator[Remark]:
     present, at_hand = read_sealer(settings), read_sealers(settings)
     if present is None:
         fix = "tenminute dlq key FILE, then set `dead_letter_key_file` on every engine"
-        yield Remark(
-            "not set: a dead letter keeps an outline only, no bytes to send again", fix
-        )
+        yield Remark("not set: a dead letter keeps an outline only, no bytes to send again", fix)
     else:
         yield Remark(f"dead letters are sealed under {present.key_id}")
     older = sorted(at_hand.keys() - ({present.key_id} if present else set()))
