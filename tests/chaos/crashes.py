@@ -21,6 +21,7 @@ from chaos.stage import (
     Result,
     drain,
     engine_settings,
+    judge_ends,
     load_tables,
     pass_over_earlier,
 )
@@ -108,7 +109,7 @@ def play_crashes(
     finally:
         engine.stop()
     say("replaying the audit")
-    faults.notes += [f"{who} ended by itself with {code}" for who, code in engine.ended]
+    judge_ends(engine.ended, faults, 0)
     return Result(
         name,
         faults,

@@ -6,6 +6,7 @@ within a minute, which a hundred kills in a row would reach by intent.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Event, RLock, Thread
+from typing import NamedTuple
 
 from stream.config import Settings, as_environment
 from stream.edge.signals import WATCH_PARENT
@@ -24,6 +26,21 @@ READY_SECONDS = 120.0
 END_SECONDS = 12.0
 _HOPELESS = (Exit.CONFIG, Exit.MODEL)
 """As the shipped supervisor, which does not start again what a restart cannot mend."""
+_SAID = (*_HOPELESS, Exit.BROKER)
+"""A process that ends so has said why."""
+
+
+class Ended(NamedTuple):
+    """A process that ended unasked, and the fault it named last."""
+
+    name: str
+    code: int
+    problem: str
+
+    def __str__(self) -> str:
+        """As the page has it."""
+        why = f": {self.problem}" if self.problem else ""
+        return f"{self.name} ended by itself with {self.code}{why}"
 
 
 class Engine:
@@ -38,7 +55,7 @@ class Engine:
         self.extra: dict[str, str] = {}
         self.parts: dict[str, tuple[str, dict[str, str]]] = {}
         """Module and further environment of single workers, at this and every later start."""
-        self.ended: list[tuple[str, int]] = []
+        self.ended: list[Ended] = []
         self.given_up = ""
         self.codes: dict[int, int] = {}
         self.rss_kb: dict[int, tuple[int, int]] = {}
@@ -166,6 +183,14 @@ class Engine:
         except FileNotFoundError:  # replaced between listing and reading
             return []
 
+    def _problem(self, name: str) -> str:
+        """What the last line `fatal` of a log says."""
+        found = ""
+        for line in (self._folder / f"{name}.log").read_bytes().splitlines():
+            if b'"event":"fatal"' in line:
+                found = str(json.loads(line)["problem"])
+        return found
+
     def _watch(self) -> None:
         sampled_at = 0.0
         while not self._stop.wait(0.05):
@@ -176,7 +201,8 @@ class Engine:
                         continue
                     self.codes[process.pid] = code
                     if process.pid not in self._expected:
-                        self.ended.append((name, code))
+                        problem = self._problem(name) if code in _SAID else ""
+                        self.ended.append(Ended(name, code, problem))
                     if process.stdin is not None:
                         process.stdin.close()
                     if code in _HOPELESS:

@@ -94,7 +94,7 @@ def _broker(down_seconds: float) -> Callable[[str, Setting], Result]:
         def plan(broker: EmbeddedBroker) -> Plan:
             strike = nemesis.kill_broker(broker, down)
             return Plan(name, workload, size.faults, size.seconds, strike,
-                        growth_mb_max=GROWTH_MB_MAX)  # fmt: skip
+                        growth_mb_max=GROWTH_MB_MAX, broker_dies=True)  # fmt: skip
 
         return _on_one_broker(name, at, plan)
 
@@ -149,7 +149,7 @@ def _disk(name: str, at: Setting) -> Result:
 
         def plan(broker: EmbeddedBroker) -> Plan:
             strike = nemesis.fill_disk(broker, disk)
-            return Plan(name, workload, size.faults, size.seconds, strike)
+            return Plan(name, workload, size.faults, size.seconds, strike, broker_dies=True)
 
         return _on_one_broker(name, at, plan)
     finally:
@@ -165,7 +165,8 @@ def _cluster(
         with Cluster(at.folder / "brokers", controllers) as cluster:
             topics.apply(cluster.bootstrap, partitions=6, replication=3)
             cluster.await_in_sync()
-            plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis_of(cluster))
+            plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis_of(cluster),
+                        broker_dies=True)  # fmt: skip
             return play(plan, cluster.bootstrap, at.folder, at.say, at.seed)
 
     return run
