@@ -192,8 +192,8 @@ def _offer_limit(manifest: Manifest) -> list[str]:
     if "amount_to_limit" not in manifest.feature_names:
         return []
     return [
-        "- The offer's limit is played by the guaranteed part of the loan, so no training row asks "
-        "for less than its limit: below 1, amount_to_limit counts as 1.",
+        "- The offer's limit is played by the guaranteed part of the loan, so every training row "
+        "asks for more than its limit: up to 1, amount_to_limit counts like the lowest learned.",
         "- A half-and-half sample stands behind the out-of-time figure: read its ranking, not its "
         "Brier score.",
     ]

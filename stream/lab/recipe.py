@@ -66,7 +66,7 @@ class Recipe:
 
 
 # Larger loans of this programme are examined harder and go bad less often, so the amount
-# carries no direction. More of an offer is never safer than less of it (0.004 AUC for merchants),
+# carries no direction. More of an offer is never safer than less of it (that costs 0.006 AUC),
 # nor a new business safer than the same one with a history. The strong shrinkage keeps a few
 # spotless corners of the data from outvoting every other family.
 _BUSINESS = (
@@ -97,12 +97,11 @@ _CONSUMER = (
     FeatureSpec("open_installment_count", "M_CREDIT_DEPTH"),
 )
 
-_GUARANTEED_IN_FULL = (
-    "{rows} of its loans, in training and held out, are above 50,000 dollars and guaranteed in "
-    "full, and not one is bad: another programme (development companies, mostly for twenty years) "
-    "whose losses the table does not record. They make a low amount_to_limit look spotless, and "
-    "whoever asks for no more than the offer gains by it. On the held-out rows without them the "
-    "AUC is {auc}: leave them out of the next version"
+_LEFT_OUT = (
+    "left out are {rows} loans guaranteed in full, {bad} of them bad, as they are of other "
+    "programmes: development companies' loans, whose losses the table does not record, and help in "
+    "the crisis of 2009 and 2010. So no training row asks for its limit or less: whoever does is "
+    "scored like those who ask for little more"
 )
 
 CREATED_AT = "2026-11-25T00:00:00Z"
@@ -111,7 +110,7 @@ CREATED_AT = "2026-11-25T00:00:00Z"
 RECIPES: dict[str, Recipe] = {
     "farmer": Recipe(
         model_id="farmer",
-        version="1.1.0",
+        version="1.2.0",
         created_at=CREATED_AT,
         segment=Segment.FARMER,
         features=_BUSINESS,
@@ -120,11 +119,11 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=0.05,
         min_leaf_rows=40,
         l2=30.0,
-        caveats=(_GUARANTEED_IN_FULL.format(rows="215", auc="0.6994"),),
+        caveats=(_LEFT_OUT.format(rows="311", bad="15"),),
     ),
     "merchant": Recipe(
         model_id="merchant",
-        version="1.1.0",
+        version="1.2.0",
         created_at=CREATED_AT,
         segment=Segment.MERCHANT,
         features=_BUSINESS + _SECTORS,
@@ -138,7 +137,7 @@ RECIPES: dict[str, Recipe] = {
             "of the Northeast are approved least although they repaid best. Shown, not "
             "explained away: measure it on your own applicants before use"
         },
-        caveats=(_GUARANTEED_IN_FULL.format(rows="7,238", auc="0.6968"),),
+        caveats=(_LEFT_OUT.format(rows="7,785", bad="213"),),
     ),
     "consumer": Recipe(
         model_id="consumer",

@@ -15,7 +15,7 @@ from stream.ops.options import AsJson, Config
 model_app = typer.Typer(
     no_args_is_help=True,
     help="Sign models, check them, and say which one decides.",
-    epilog="Example: tenminute model validate models/onnx/farmer/1.1.0",
+    epilog="Example: tenminute model validate models/onnx/farmer/1.2.0",
 )
 Folder = Annotated[Path, typer.Argument(help="Folder of the model: .../<model>/<version>.")]
 
@@ -29,7 +29,7 @@ def keygen(folder: Annotated[Path, typer.Argument(help="Folder of the new pair."
 
 
 @model_app.command(
-    epilog="Example: tenminute model sign models/onnx/farmer/1.1.0 --key release.key"
+    epilog="Example: tenminute model sign models/onnx/farmer/1.2.0 --key release.key"
 )
 def sign(
     folder: Folder,
@@ -44,7 +44,7 @@ def sign(
     _say({"folder": str(folder), "signed_by": signer}, f"{folder}: signed by {signer}", as_json)
 
 
-@model_app.command(epilog="Example: tenminute model validate models/onnx/farmer/1.1.0 --json")
+@model_app.command(epilog="Example: tenminute model validate models/onnx/farmer/1.2.0 --json")
 def validate(folder: Folder, config: Config = None, as_json: AsJson = False) -> None:
     """Check a model as an engine would before it loads it, and score its golden rows; else exit 4.
 
