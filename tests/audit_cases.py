@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from builders import FakeViews, at_home, bureau, entry, record, token, under
 from policy_cases import POLICY
 
@@ -19,9 +20,10 @@ from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.topics import AUDIT, EVENTS, REVIEWS
 from stream.edge.onnx_scorer import load_models
+from stream.lineup import Lineup, Trial
 from stream.ops.audit_read import Kept, line_of
 from stream.pipeline import Pipeline
-from stream.ports import Output, Record
+from stream.ports import FloatMatrix, Output, Record, Scorer
 
 MODELS = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
 PIPELINE = Pipeline(MODELS, POLICY)
@@ -132,3 +134,26 @@ def exported(file: Path, values: list[bytes]) -> Path:
     kept = [Kept(AUDIT, 0, number, b"", value, headers) for number, value in enumerate(values)]
     file.write_text("".join(line_of(each) + "\n" for each in kept), encoding="utf-8")
     return file
+
+
+class Harsher:
+    """A model of another hash: every family says a little more against everyone."""
+
+    def __init__(self, other: Scorer, more: float) -> None:
+        self._other, self._more = other, np.float32(more)
+        self.manifest = msgspec.structs.replace(other.manifest, onnx_sha256="f" * 64)
+
+    def score(self, rows: FloatMatrix) -> FloatMatrix:
+        """The other's outputs and more."""
+        return self._other.score(rows) + self._more
+
+
+def in_two_arms(other: Scorer) -> list[bytes]:
+    """Audit records of the same people, half decided by `other`, which watches the rest too."""
+    lineup = Lineup(MODELS["consumer"], Trial(other, 5_000, "s1"), other, told=True)
+    records, views = people()
+    drafts = {number: Draft(Ledger()) for number in range(PARTITIONS)}
+    home = [at_home(each, PARTITIONS) for each in records]
+    pipeline = Pipeline({**MODELS, "consumer": lineup}, POLICY)
+    run = pipeline.run(home, drafts, under(views, partitions=PARTITIONS))
+    return [each.value or b"" for each in run.outputs if each.topic == AUDIT]

@@ -1,10 +1,11 @@
 """The nearest yes: the smallest change of amount and term under which the same case is approved.
 
-Nothing is estimated: each candidate goes through the engine's own pipeline, with
-the facts the recorded decision was made on, and counts only when it is approved
-as it stands, in full. More than was asked is never proposed. The search is over a
-grid, as a model need not be monotone in the amount: terms of `TERMS`, amounts in
-`AMOUNT_STEPS` equal steps, then the policy's own step next to the best of them.
+Nothing is estimated: each candidate goes through the engine's own pipeline, under
+the policy and the model of the arm that decided, with the facts the recorded
+decision was made on, and counts only when it is approved as it stands, in full.
+More than was asked is never proposed. The search is over a grid, as a model need
+not be monotone in the amount: terms of `TERMS`, amounts in `AMOUNT_STEPS` equal
+steps, then the policy's own step next to the best of them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from typing import NamedTuple
 import msgspec
 
 from stream.audit.again import decide_instead
+from stream.audit.at_hand import AtHand, Wanted
 from stream.domain.application import Application
 from stream.domain.decision import Audit, Decision, Outcome
-from stream.pipeline import Pipeline
-from stream.policy.model import Policy
 
 TERMS = (3, 6, 9, 12, 18, 24, 30, 36, 48, 60)
 """Terms in months that a product is sold in, beside the one that was asked for."""
@@ -47,11 +47,15 @@ class NearestYes(NamedTuple):
 
 
 class Finder:
-    """Looks for the nearest yes under one policy and one set of models."""
+    """Looks for the nearest yes under the policy and models that each record names."""
 
-    def __init__(self, pipeline: Pipeline, policy: Policy) -> None:
-        """`pipeline` must be made of this policy."""
-        self._pipeline, self._policy = pipeline, policy
+    def __init__(self, at_hand: AtHand) -> None:
+        """`at_hand` are the policies and models that records may name."""
+        self._at_hand = at_hand
+
+    def lacking(self, audit: Audit) -> str:
+        """What the record names and is not at hand; what is in force stood in for it."""
+        return self._at_hand.ready(Wanted.of(audit)).lacking
 
     def find(self, audit: Audit) -> NearestYes | None:
         """The nearest approved change; None when there is none, or nothing to change.
@@ -62,10 +66,11 @@ class Finder:
         app, decision = audit.application, audit.decision
         if app is None or (decision.outcome is Outcome.APPROVE and not decision.counter_offer):
             return None
-        terms = self._policy.terms.get((app.product_code, app.segment))
+        _, policy, _, _ = self._at_hand.ready(Wanted.of(audit))
+        terms = policy.terms.get((app.product_code, app.segment))
         if terms is None:
             return None
-        step, least = self._policy.amount_step_fen, terms.amount_min_fen
+        step, least = policy.amount_step_fen, terms.amount_min_fen
         months = [t for t in TERMS if terms.term_min_months <= t <= terms.term_max_months]
         amounts = _grid(app.requested_amount_fen, least, step)
         coarse = self._best(audit, _changed(app, amounts, {app.term_months, *months}))
@@ -79,8 +84,8 @@ class Finder:
 
     def _best(self, audit: Audit, candidates: Iterable[Application]) -> NearestYes | None:
         """The approved candidate that is least far from what was asked."""
-        app = audit.application
-        batch = decide_instead(self._pipeline, audit, list(candidates))
+        app, pipeline = audit.application, self._at_hand.ready(Wanted.of(audit)).pipeline
+        batch = decide_instead(pipeline, audit, list(candidates))
         approved = [each for each in batch.decisions if _in_full(each)]
         if app is None or not approved:
             return None

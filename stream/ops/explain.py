@@ -14,16 +14,13 @@ from rich.console import Console
 
 from stream.audit.nearest import Finder
 from stream.codec.decision_v1 import decode_audit
-from stream.config import Settings, load_settings
+from stream.config import load_settings
 from stream.domain.decision import Audit
 from stream.domain.topics import AUDIT
-from stream.edge.model_folder import trusted_keys
-from stream.edge.onnx_scorer import load_models
 from stream.errors import BrokerError, Exit
+from stream.ops.at_hand import at_hand_of
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo, nearest_part
-from stream.pipeline import Pipeline
-from stream.policy.load import load_policy
 
 POLL_MS = 500
 ANSWER_MS_MAX = 15_000
@@ -39,11 +36,16 @@ def explain(
     nearest: Annotated[
         bool, typer.Option(help="Look for the nearest amount and term that would be approved.")
     ] = False,
+    policy: Annotated[
+        list[Path] | None, typer.Option(help="An older policy that may have decided; repeatable.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="The audit record.")] = False,
 ) -> None:
     """Explain one decision: reasons, rules, features, score, versions and hashes.
 
-    With --nearest, --json prints {"audit": ..., "nearest_yes": ...}.
+    The nearest yes is looked for under the policy and models that decided, where they are at
+    hand (models_dir, policy_file, --policy), else under those in force, and that is said.
+    With --nearest, --json prints {"audit": ..., "nearest_yes": ..., "lacking": ...}.
 
     Example: tenminute explain app-20261124-0001 --nearest
     """
@@ -57,23 +59,18 @@ def explain(
             err=True,
         )
         raise typer.Exit(Exit.FAILED)
-    found = finder_of(settings).find(audit) if nearest else None
+    finder = Finder(at_hand_of(settings, policy or ())) if nearest else None
+    found = finder.find(audit) if finder else None
+    lacking = finder.lacking(audit) if finder else ""
     if json_output:
-        document = {"audit": audit, "nearest_yes": found} if nearest else audit
-        typer.echo(msgspec.json.encode(document).decode())
+        document = {"audit": audit, "nearest_yes": found, "lacking": lacking}
+        typer.echo(msgspec.json.encode(document if nearest else audit).decode())
         return
     console = Console(highlight=False)
     width = min(console.width, WIDTH_MAX)
     console.print(memo(audit), width=width)
     if nearest:
-        console.print(nearest_part(audit, found), width=width)
-
-
-def finder_of(settings: Settings) -> Finder:
-    """The search for the nearest yes, under the policy and models that the settings name."""
-    policy = load_policy(settings.policy_file)
-    scorers = load_models(settings.models_dir, policy.models, trusted_keys(settings))
-    return Finder(Pipeline(scorers, policy), policy)
+        console.print(nearest_part(audit, found, lacking), width=width)
 
 
 def find_audit(bootstrap: str, application_id: str) -> Audit | None:

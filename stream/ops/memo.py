@@ -55,8 +55,8 @@ def memo(audit: Audit) -> RenderableType:
     return Group(*parts)
 
 
-def nearest_part(audit: Audit, found: NearestYes | None) -> RenderableType:
-    """The section on the nearest yes, as the policy and models at hand see it."""
+def nearest_part(audit: Audit, found: NearestYes | None, lacking: str = "") -> RenderableType:
+    """The section on the nearest yes; `lacking` names what decided and was not at hand."""
     decision = audit.decision
     if decision.outcome is Outcome.APPROVE and not decision.counter_offer:
         text = Text("approved as asked: nothing to change", style="dim")
@@ -68,6 +68,8 @@ def nearest_part(audit: Audit, found: NearestYes | None) -> RenderableType:
             (f"{money(found.amount_fen)} yuan over {found.term_months} months", "bold green"),
             (f"  (asked: {money(asked)} yuan over {term} months)", "dim"),
         )
+    if lacking:
+        text.append(f"\n{lacking}: looked for under what is in force instead", style="yellow")
     return Group(*_section("Nearest yes, decided again on the same facts", text))
 
 

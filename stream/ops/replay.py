@@ -16,21 +16,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stream.audit.replay import Older, Replayed, Replayer
+from stream.audit.replay import Replayed, Replayer
 from stream.audit.verdict import Verdict
 from stream.config import Settings
 from stream.domain.instant import to_ms
 from stream.domain.topics import AUDIT
 from stream.edge.clients import require_topic
-from stream.edge.model_folder import trusted_keys
-from stream.edge.onnx_scorer import OnnxScorer, load_models
-from stream.edge.registry import versions
 from stream.errors import Exit
+from stream.ops.at_hand import at_hand_of
 from stream.ops.audit_read import Source
 from stream.ops.crew import results, watched
 from stream.ops.last_run import reachable
 from stream.ops.spans import Seen, Span, spans_of_file, spans_of_topic
-from stream.policy.load import load_policy
 
 SHOWN = 20
 TOGETHER = 1_000
@@ -111,13 +108,13 @@ class ReplayJob(NamedTuple):
 
     def begin(self, settings: Settings) -> Callable[[Iterable[Seen]], Tally]:
         """Load policies and models."""
-        replayer = replayer_of(settings, self.policies)
+        replayer = Replayer(at_hand_of(settings, self.policies))
         return lambda records: _replay(replayer, self.wanted, records)
 
 
 def run(settings: Settings, job: ReplayJob, workers: int, *, as_json: bool) -> Exit:
     """Replay what is wanted, tell it, and say how it went."""
-    replayer_of(settings, job.policies)  # what is wrong with them is said once, and here
+    at_hand_of(settings, job.policies)  # what is wrong with them is said once, and here
     tally = Tally.empty()
     started = time.monotonic()
     with ExitStack() as stack:
@@ -128,29 +125,6 @@ def run(settings: Settings, job: ReplayJob, workers: int, *, as_json: bool) -> E
     _tell(tally, time.monotonic() - started, as_json=as_json)
     changed = any(tally.records[verdict] for verdict in _CHANGED)
     return Exit.FAILED if changed or not tally.records else Exit.OK
-
-
-def replayer_of(settings: Settings, policies: Iterable[Path] = ()) -> Replayer:
-    """The policy in force, older ones, and every model under `models_dir`."""
-    policy = load_policy(settings.policy_file)
-    trusted, models_dir = trusted_keys(settings), settings.models_dir
-    scorers = load_models(models_dir, policy.models, trusted)
-    in_force = {(name, each.manifest.version) for name, each in scorers.items()}
-    at_hand = (
-        (folder.name, version)
-        for folder in sorted(models_dir.iterdir())
-        for version in versions(models_dir, folder.name)
-    )
-    others = [
-        OnnxScorer(models_dir / model / version, trusted)
-        for model, version in at_hand
-        if (model, version) not in in_force
-    ]
-    older = Older(
-        {each.sha256: each for each in map(load_policy, policies)},
-        {each.manifest.onnx_sha256: each for each in others},
-    )
-    return Replayer(scorers, policy, older)
 
 
 def spans_of(stack: ExitStack, settings: Settings, wanted: Wanted) -> tuple[Settings, list[Span]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from stream.audit.replay import Replayer
 from stream.audit.verdict import Verdict
 from stream.config import Settings
 from stream.demo.reconcile import read
 from stream.domain.topics import AUDIT
-from stream.ops.replay import replayer_of
+from stream.ops.at_hand import at_hand_of
 
 
 class Replay(NamedTuple):
@@ -22,7 +23,7 @@ class Replay(NamedTuple):
 
 def replay_audit(settings: Settings) -> Replay:
     """All of the topic, from its first record on."""
-    replayer = replayer_of(settings)
+    replayer = Replayer(at_hand_of(settings))
     counts: Counter[Verdict] = Counter()
     different = []
     for found in read(settings.bootstrap, AUDIT, {}):

@@ -12,6 +12,7 @@ from builders import FakeViews, bureau, entry, record, token, under
 from policy_cases import POLICY
 
 from stream.audit.again import decide_instead
+from stream.audit.at_hand import AtHand
 from stream.audit.nearest import AMOUNT_STEPS, Finder
 from stream.config import Settings
 from stream.domain.decision import Audit, Outcome
@@ -21,8 +22,9 @@ from stream.edge.onnx_scorer import load_models
 from stream.pipeline import Pipeline
 
 CASES = int(os.environ.get("NEAREST_CASES", "100"))
-PIPELINE = Pipeline(load_models(Settings().models_dir, ("farmer", "merchant", "consumer")), POLICY)
-FINDER = Finder(PIPELINE, POLICY)
+MODELS = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
+PIPELINE = Pipeline(MODELS, POLICY)
+FINDER = Finder(AtHand(MODELS, POLICY))
 
 
 def _audits(count: int) -> list[Audit]:

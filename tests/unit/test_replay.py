@@ -5,26 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
-from audit_cases import MODELS, PARTITIONS, audit_of, audits, people
-from builders import at_home, under
+from audit_cases import MODELS, Harsher, audit_of, audits, in_two_arms
 from policy_cases import POLICY
 
-from stream.audit.replay import Older, Replayer
+from stream.audit.at_hand import AtHand, Older
+from stream.audit.replay import Replayer
 from stream.audit.verdict import BYTES, Verdict
 from stream.codec.decision_v1 import decode_audit, encode_dead_letter_audit
 from stream.domain.application import Segment
 from stream.domain.decision import Outcome
-from stream.domain.draft import Draft
-from stream.domain.ledger import Ledger
-from stream.domain.topics import APPLICATIONS, AUDIT
+from stream.domain.topics import APPLICATIONS
 from stream.errors import PoisonError
-from stream.lineup import Lineup, Trial
-from stream.pipeline import Pipeline
-from stream.ports import FloatMatrix, Record, Scorer
+from stream.ports import Record
 
-REPLAYER = Replayer(MODELS, POLICY)
+REPLAYER = Replayer(AtHand(MODELS, POLICY))
 AUDITS = audits()
 
 
@@ -119,19 +114,7 @@ def test_what_another_release_wrote_of_the_same_matches() -> None:
     assert Verdict.MATCH is REPLAYER.replay(msgspec.json.encode(document)).verdict
 
 
-class _Harsher:
-    """A model of another hash: every family says a little more against everyone."""
-
-    def __init__(self, other: Scorer, more: float) -> None:
-        self._other, self._more = other, np.float32(more)
-        self.manifest = msgspec.structs.replace(other.manifest, onnx_sha256="f" * 64)
-
-    def score(self, rows: FloatMatrix) -> FloatMatrix:
-        """The other's outputs and more."""
-        return self._other.score(rows) + self._more
-
-
-HARSHER = {name: _Harsher(model, 0.5) for name, model in MODELS.items()}
+HARSHER = {name: Harsher(model, 0.5) for name, model in MODELS.items()}
 SCORED = [o.value or b"" for o in AUDITS if audit_of(o).log_odds is not None]
 UNSCORED = [o.value or b"" for o in AUDITS if audit_of(o).log_odds is None]
 
@@ -143,14 +126,14 @@ def _verdicts(replayer: Replayer, values: list[bytes]) -> set[Verdict]:
 def test_under_another_model_only_what_it_scored_is_changed_by_model() -> None:
     """Also where the score stays the same; with the old model at hand, all of it matches."""
     for more in (0.5, 0.0):
-        new = {name: _Harsher(model, more) for name, model in MODELS.items()}
-        replayer = Replayer(new, POLICY)
+        new = {name: Harsher(model, more) for name, model in MODELS.items()}
+        replayer = Replayer(AtHand(new, POLICY))
         assert {Verdict.MODEL} == _verdicts(replayer, SCORED)
         assert {Verdict.MATCH} == _verdicts(replayer, UNSCORED)
         detail = replayer.replay(SCORED[0]).detail
         assert "not at hand" in detail
         older = Older({}, {each.manifest.onnx_sha256: each for each in MODELS.values()})
-        assert {Verdict.MATCH} == _verdicts(Replayer(new, POLICY, older), SCORED)
+        assert {Verdict.MATCH} == _verdicts(Replayer(AtHand(new, POLICY, older)), SCORED)
 
 
 def test_under_another_policy_all_is_changed_by_rule_and_says_who_is_answered_otherwise() -> None:
@@ -160,7 +143,7 @@ def test_under_another_policy_all_is_changed_by_rule_and_says_who_is_answered_ot
     stricter = msgspec.structs.replace(consumer, cut_off_points=edge)
     segments = {**POLICY.segments, Segment.CONSUMER: stricter}
     policy = msgspec.structs.replace(POLICY, segments=segments, sha256="e" * 64)
-    found = Replayer(MODELS, policy).replay_all([o.value or b"" for o in AUDITS])
+    found = Replayer(AtHand(MODELS, policy)).replay_all([o.value or b"" for o in AUDITS])
     assert {Verdict.RULE} == {each.verdict for each in found}
     otherwise = {each.application_id for each in found if each.other_answer}
     decisions = [audit_of(output).decision for output in AUDITS]
@@ -168,22 +151,16 @@ def test_under_another_policy_all_is_changed_by_rule_and_says_who_is_answered_ot
     between = {e.application_id for e in approved if e.score_points and e.score_points < edge}
     assert between
     assert between == otherwise & {each.application_id for each in approved if each.stage == 1}
-    older = Replayer(MODELS, policy, Older({POLICY.sha256: POLICY}, {}))
+    older = Replayer(AtHand(MODELS, policy, Older({POLICY.sha256: POLICY}, {})))
     assert {Verdict.MATCH} == _verdicts(older, [o.value or b"" for o in AUDITS])
 
 
 def test_what_shadows_and_challengers_said_is_made_again_too() -> None:
     """Half in a challenger's arm, a shadow beside: matches with all at hand, else by model."""
-    trial, shadow = Trial(HARSHER["consumer"], 5_000, "s1"), HARSHER["consumer"]
-    lineup = {**MODELS, "consumer": Lineup(MODELS["consumer"], trial, shadow, told=True)}
-    records, views = people()
-    drafts = {number: Draft(Ledger()) for number in range(PARTITIONS)}
-    home = [at_home(each, PARTITIONS) for each in records]
-    run = Pipeline(lineup, POLICY).run(home, drafts, under(views, partitions=PARTITIONS))
-    values = [each.value or b"" for each in run.outputs if each.topic == AUDIT]
+    values = in_two_arms(HARSHER["consumer"])
     assert {"champion", "challenger"} == {decode_audit(v).standing.arm.value for v in values}
     at_hand = Older({}, {"f" * 64: HARSHER["consumer"]})
-    assert {Verdict.MATCH} == _verdicts(Replayer(MODELS, POLICY, at_hand), values)
+    assert {Verdict.MATCH} == _verdicts(Replayer(AtHand(MODELS, POLICY, at_hand)), values)
     assert {Verdict.MODEL} == _verdicts(REPLAYER, values)
 
 

@@ -10,6 +10,7 @@ from control_cases import KEY, SECOND_KEY, STRANGER, TRUSTED, command
 from control_cases import record as control_record
 from policy_cases import POLICY
 
+from stream.audit.at_hand import AtHand
 from stream.audit.replay import Replayer, Verdict
 from stream.codec.control_v1 import CommandRefusedError, Refusal, decode_command, encode_default
 from stream.codec.decision_v1 import decode_audit
@@ -70,7 +71,7 @@ def test_a_raised_cut_off_refers_what_lies_below_it_and_replays() -> None:
     assert {(20, "cmd-guard-01")} == {
         (a.standing.raised_points, a.standing.tightened_by) for a in audits
     }
-    replayer = Replayer(MODELS, POLICY)
+    replayer = Replayer(AtHand(MODELS, POLICY))
     assert {Verdict.MATCH} == {replayer.replay(o.value or b"").verdict for o in tightened}
 
 
@@ -81,7 +82,7 @@ def test_a_segment_referred_whole_approves_nobody_and_replays() -> None:
     assert {(Outcome.REFER, "S_HALTED", "cmd-guard-01")} == {
         (a.decision.outcome, a.decision.reasons[0].code, a.standing.stopped_by) for a in audits
     }
-    replayer = Replayer(MODELS, POLICY)
+    replayer = Replayer(AtHand(MODELS, POLICY))
     assert {Verdict.MATCH} == {replayer.replay(o.value or b"").verdict for o in outputs}
 
 
