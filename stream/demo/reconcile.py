@@ -27,6 +27,7 @@ from stream.codec.decision_v1 import decode_decision
 from stream.domain.decision import Decision, Outcome
 from stream.domain.outcome import LoanOutcome, OutcomeEvent
 from stream.domain.topics import APPLICATIONS, DEAD_LETTERS, DECISIONS, OUTCOMES
+from stream.edge.client_log import CLIENT_LOG
 from stream.errors import BrokerError, PoisonError
 
 Offsets = Mapping[str, Mapping[int, int]]
@@ -259,7 +260,8 @@ def _consumer(bootstrap: str, isolation: str) -> Consumer:
             "allow.auto.create.topics": False,
             "fetch.wait.max.ms": 20,
             "log_level": 3,
-        }
+        },
+        logger=CLIENT_LOG,
     )
 
 

@@ -16,6 +16,7 @@ from confluent_kafka import (
 
 from stream.codec.keys import PARTITIONER
 from stream.config import Settings
+from stream.edge.client_log import CLIENT_LOG
 from stream.errors import BrokerError
 from stream.limits import CONSUMER_QUEUE_KILOBYTES, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 from stream.ports import Record
@@ -52,6 +53,7 @@ def producer(settings: Settings, **extra: Any) -> Producer:  # noqa: ANN401
             "linger.ms": 1,
             "compression.type": "lz4",
             "queue.buffering.max.messages": 500_000,
+            "logger": CLIENT_LOG,
         }
         | extra
     )
@@ -100,6 +102,7 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
             # What is fetched ahead stays within this, however large the backlog.
             "queued.max.messages.kbytes": CONSUMER_QUEUE_KILOBYTES,
             "queued.min.messages": 10_000,
+            "logger": CLIENT_LOG,
         }
         | extra
     )

@@ -23,6 +23,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from stream.config import Settings
+from stream.edge.client_log import CLIENT_LOG
 from stream.edge.clients import transactional_producer
 from stream.errors import Remedy, TransactionError
 from stream.limits import COMMIT_SECONDS_MAX, OPEN_SECONDS_MAX, STUCK_SECONDS
@@ -68,16 +69,17 @@ def remedy_of(error: KafkaError, *, ending: bool) -> Remedy:
     return Remedy.ABORT
 
 
-class _Connections(logging.Handler):
-    """Remembers that a connection broke, from the client's own log."""
+class _Connections:
+    """Remembers that a connection broke, from the client's own log, and passes errors on."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.lost = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage().startswith("FAIL"):
-            self.lost = True
+    def log(self, level: int, form: str, kind: str, client: str, text: str) -> None:
+        """One line of the client; an idle connection that is closed is told at a lower level."""
+        self.lost = self.lost or kind == "FAIL"
+        if level >= logging.ERROR:
+            CLIENT_LOG.log(level, form, kind, client, text)
 
 
 class KafkaOutlet:
@@ -91,10 +93,12 @@ class KafkaOutlet:
         self._refused: tuple[str, KafkaError] | None = None
         self._open = False
         self._connections = _Connections()
-        logger = logging.Logger(transactional_id)
-        logger.addHandler(self._connections)
         self._client: Producer = transactional_producer(
-            settings, transactional_id, on_delivery=self._failed, logger=logger, log_level=6
+            settings,
+            transactional_id,
+            on_delivery=self._failed,
+            logger=self._connections,
+            log_level=6,
         )
         self._call(self._client.init_transactions, OPEN_SECONDS_MAX)
         self._connections.lost = False

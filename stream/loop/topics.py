@@ -8,6 +8,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from stream.config import Settings
 from stream.domain.topics import APPLICATIONS, DECISIONS, FUNNEL, OUTCOMES
+from stream.edge.client_log import CLIENT_LOG
 from stream.errors import BrokerError
 
 LOOP_GROUP = "tenminute-loop"
@@ -17,7 +18,10 @@ ANSWER_SECONDS_MAX = 10.0
 
 def prepare(settings: Settings) -> int:
     """Check the topics, create the changelog where it is missing, and say how many partitions."""
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 3, **settings.kafka})
+    admin = AdminClient(
+        {"bootstrap.servers": settings.bootstrap, "log_level": 3, **settings.kafka},
+        logger=CLIENT_LOG,
+    )
     found = _partition_counts(admin, settings.bootstrap)
     missing = [name for name in (APPLICATIONS, DECISIONS, OUTCOMES, FUNNEL) if name not in found]
     if missing:

@@ -27,6 +27,7 @@ from stream.config import Settings
 from stream.domain.control import Acknowledgement, AckResult, Command, Switches
 from stream.domain.instant import from_ms, to_ms
 from stream.domain.topics import ACKS, CONTROL
+from stream.edge.client_log import CLIENT_LOG
 from stream.edge.clients import consumer, producer, record_of
 from stream.edge.key_pairs import command_keys
 from stream.errors import BrokerError, ConfigError
@@ -152,7 +153,9 @@ def look(settings: Settings, trusted: Trusted) -> Seen:
 
 def members(settings: Settings) -> int:
     """Workers of the engine's group, as Kafka knows them now."""
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap, **settings.kafka})
+    admin = AdminClient(
+        {"bootstrap.servers": settings.bootstrap, **settings.kafka}, logger=CLIENT_LOG
+    )
     try:
         described = admin.describe_consumer_groups(
             [settings.group_id], request_timeout=ANSWER_SECONDS_MAX
