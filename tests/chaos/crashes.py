@@ -141,7 +141,7 @@ def _play(
         else:
             faults.count(at)
         drain(settings, monitor, faults, publisher.acknowledged, DRAIN_SECONDS)
-        recoveries += monitor.recoveries([at]) if at else []
+        recoveries += monitor.recoveries([at], faults) if at else []
     finally:
         monitor.close()
     seen = read_all(settings.bootstrap, settings.group_id, monitor.since)

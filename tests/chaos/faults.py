@@ -15,6 +15,10 @@ class Faults:
     at: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """What is worth knowing."""
+    looked: int = 0
+    """Partitions looked at after a fault, each fault anew."""
+    unheard: int = 0
+    """How many of these had no later decision, and so no time of recovery."""
     failures: list[str] = field(default_factory=list)
     """What must not happen although nothing was lost, doubled or mismatched."""
 

@@ -6,6 +6,7 @@ import bisect
 import time
 from threading import Event, Thread
 
+from chaos.faults import Faults
 from chaos.reading import ends, looker
 from confluent_kafka import TopicPartition
 
@@ -60,18 +61,21 @@ class Monitor:
         self._thread.join()
         self._client.close()
 
-    def recoveries(self, faults: list[float]) -> list[float]:
+    def recoveries(self, struck: list[float], faults: Faults) -> list[float]:
         """Per fault, seconds until the slowest partition had a new committed decision.
 
-        Stricter than the first decision anywhere: the other worker's would be there at once.
+        Stricter than the first decision anywhere: the other worker's would be there at once. A
+        partition without a later decision has no time; `faults` is told how many had none.
         """
         found = []
-        for at in faults:
+        for at in struck:
             firsts = []
             for times in self.arrivals.values():
                 index = bisect.bisect_right(times, at)
                 if index < len(times):
                     firsts.append(times[index] - at)
+            faults.looked += len(self.arrivals)
+            faults.unheard += len(self.arrivals) - len(firsts)
             if firsts:
                 found.append(max(firsts))
         return found

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from chaos.cluster import Cluster, Node
+from chaos.membership import EXPELLED_SECONDS_MAX, await_expelled, holders
 from chaos.roles import ROLES, broker_of
 from chaos.stage import Stage
 
@@ -21,6 +23,7 @@ JOIN_SECONDS = 2.0
 JOIN_SECONDS_MAX = 30.0
 ONE_OF_THREE_SECONDS = 5.0
 SETTLE_SECONDS = 2.0
+FULL_SECONDS = 10.0
 BALLAST_STEP = 1024 * 1024
 
 
@@ -44,8 +47,11 @@ def kill_workers(stage: Stage) -> None:
 
 
 def zombies(stage: Stage) -> None:
-    """Stop workers for longer than the session, let others take over, and wake the stopped."""
-    engine = stage.engine
+    """Stop workers until others hold all that was theirs, then wake the stopped.
+
+    A worker that was not expelled was no zombie, and its scenario has shown nothing.
+    """
+    engine, settings = stage.engine, stage.engine.settings
     while stage.faults.done < stage.faults.planned:
         engine.await_ready(engine.workers)
         time.sleep(stage.random.uniform(0.2, 1.0))
@@ -55,6 +61,16 @@ def zombies(stage: Stage) -> None:
             time.sleep(stage.random.uniform(0.0, 0.15))
             engine.signal(name, signal.SIGSTOP)
         time.sleep(PAUSE_SECONDS)
+        prefix = f"{settings.group_id}-{settings.instance}"
+        names = [name.replace("worker", prefix) for name in chosen]
+        if await_expelled(
+            names, partial(holders, settings), settings.partitions, EXPELLED_SECONDS_MAX
+        ):
+            stage.faults.notes += ["a stopped worker expelled, all it held with others"] * len(
+                names
+            )
+        else:
+            stage.faults.failures.append(f"{', '.join(chosen)} stopped and not expelled")
         for name in chosen:
             engine.signal(name, signal.SIGCONT)
             stage.faults.count()
@@ -205,9 +221,17 @@ def fill_disk(broker: EmbeddedBroker, folder: Path) -> Callable[[Stage], None]:
                         file.write(bytes(BALLAST_STEP))
                 except OSError:
                     stage.faults.notes.append("disk full")
-            time.sleep(12.0)
+            # Until then what is left of a page may still take a record.
+            time.sleep(SETTLE_SECONDS)
+            before = stage.monitor.decisions
+            time.sleep(FULL_SECONDS)
+            decided = stage.monitor.decisions - before
+            if decided:
+                stage.faults.failures.append(f"{decided} decisions on a full disk")
             ballast.unlink()
-            if not broker.running:
+            if broker.running:
+                stage.faults.notes.append("the broker stayed up and took no decision")
+            else:
                 stage.faults.notes.append("the broker ended itself on the full disk")
                 broker.restart()
             stage.faults.count()

@@ -42,6 +42,9 @@ class Decided(NamedTuple):
     before_fen: int
     after_fen: int
     digest: bytes
+    stage: int = 1
+    review_id: str = ""
+    list_version: int | None = None
 
 
 class Letter(NamedTuple):
@@ -79,6 +82,24 @@ class Seen(NamedTuple):
     """Decisions an uncommitted reader sees, those of aborted transactions included."""
 
 
+class Said(NamedTuple):
+    """What was said beside the applications, by application id or token."""
+
+    cancelled: set[str]
+    """Withdrawn, and heard by the engine, before the application was sent."""
+    for_people: set[str]
+    """As that, to be decided by a person."""
+    revoked: set[str]
+    """People who took their consent back before that."""
+    released: set[str]
+    """Cancelled or expired after an approval, at whatever moment."""
+    answered: dict[str, str]
+    """Review that answers the referral of an application."""
+    offers: dict[tuple[str, int], int]
+    """Limit by token and version of the offer, 0 where it was suspended; none: never changed."""
+
+
+SILENT = Said(set(), set(), set(), set(), {}, {})
 REFERRED_MAX = 100
 """A run of more decisions than this with no approval among them has not tested what is promised."""
 
@@ -154,6 +175,7 @@ def judge(
     acknowledged: int,
     home_of: Callable[[bytes], int],
     limits_fen: Mapping[str, int],
+    said: Said = SILENT,
 ) -> Verdict:
     """Hold what was read against what had to be there."""
     expected = Expected(seen.given, home_of)
@@ -170,8 +192,11 @@ def judge(
     if len(numbers) < acknowledged:
         verdict.add("lost", "loan.applications", f"{acknowledged - len(numbers)} acknowledged")
     _judge_strays(expected, verdict)
-    _judge_decisions(seen.decided, expected, verdict)
-    _judge_promises(seen.decided, expected, limits_fen, verdict)
+    first_stage = [each for each in seen.decided if each.stage == 1]
+    _judge_decisions(first_stage, expected, verdict)
+    _judge_reviews([each for each in seen.decided if each.stage != 1], said, verdict)
+    _judge_said(seen.decided, said, verdict)
+    _judge_promises(seen.decided, expected, limits_fen, said, verdict)
     _judge_letters(seen.letters, expected, verdict)
     _judge_audit(seen, verdict)
     _judge_offsets(seen, verdict)
@@ -213,29 +238,70 @@ def _judge_decisions(decided: Sequence[Decided], expected: Expected, verdict: Ve
         verdict.add("mismatched", "disbursement.decisions", f"{shared} decision ids shared")
 
 
+def _judge_reviews(decided: Sequence[Decided], said: Said, verdict: Verdict) -> None:
+    """Each answered referral has the one second-stage decision, on the review that answers it."""
+    times: Counter[str] = Counter()
+    for each in decided:
+        times[each.application_id] += 1
+        if said.answered.get(each.application_id) != each.review_id:
+            where = f"disbursement.decisions/{each.partition}/{each.offset}"
+            verdict.add("mismatched", where, "settles a referral that nobody answered so")
+    for application_id, review_id in said.answered.items():
+        if times[application_id] == 0:
+            verdict.add("lost", f"loan.referral-outcomes/{review_id}", "no second-stage decision")
+        elif times[application_id] > 1:
+            what = f"{times[application_id]} second-stage decisions"
+            verdict.add("doubled", f"loan.referral-outcomes/{review_id}", what)
+
+
+def _judge_said(decided: Sequence[Decided], said: Said, verdict: Verdict) -> None:
+    """Nothing is approved against what its person had said before."""
+    for each in decided:
+        where = f"disbursement.decisions/{each.partition}/{each.offset}"
+        if not each.approved_fen:
+            continue
+        if each.application_id in said.cancelled:
+            verdict.add("mismatched", where, "approves what was cancelled before it was sent")
+        if each.token in said.revoked:
+            verdict.add("mismatched", where, "approves without consent")
+        if each.stage == 1 and each.application_id in said.for_people:
+            verdict.add("mismatched", where, "decides by machine what was asked of a person")
+
+
 def _judge_promises(
     decided: Sequence[Decided],
     expected: Expected,
     limits_fen: Mapping[str, int],
+    said: Said,
     verdict: Verdict,
 ) -> None:
-    """One person's decisions in the order asked, each knowing all promises before it."""
+    """One person's decisions in the order asked, each knowing all promises before it.
+
+    When a release is heard no topic says, so a promise released at some time may count or not.
+    """
     reached: dict[tuple[int, str], int] = {}
-    promised: Counter[str] = Counter()
+    possible: dict[str, set[int]] = {}
     for each in sorted(decided, key=lambda found: (found.partition, found.offset)):
         where = f"disbursement.decisions/{each.partition}/{each.offset}"
         asked = expected.first.get((each.partition, each.application_id))
-        if asked is not None:
+        if asked is not None and each.stage == 1:
             if asked.offset < reached.get((each.partition, each.token), -1):
                 verdict.add("mismatched", where, "before an earlier application of the person")
             reached[each.partition, each.token] = asked.offset
-        if each.before_fen != promised[each.token]:
+        before = possible.setdefault(each.token, {0})
+        if each.before_fen not in before:
             verdict.add("mismatched", where, "does not know what was promised before")
-        promised[each.token] += each.approved_fen
+        after = {fen + each.approved_fen for fen in before}
+        possible[each.token] = after | before if each.application_id in said.released else after
         if each.after_fen != each.before_fen + each.approved_fen:
             verdict.add("mismatched", where, "exposure does not add up")
         verdict.approved += each.approved_fen > 0
-        if each.approved_fen and promised[each.token] > limits_fen.get(each.token, 0):
+        limit_fen = limits_fen.get(each.token, 0)
+        if each.list_version is not None:
+            limit_fen = said.offers.get((each.token, each.list_version), limit_fen)
+        # What was released counts for nothing, what was not counts in full.
+        owed_fen = max(each.after_fen, min(possible[each.token]))
+        if each.approved_fen and owed_fen > limit_fen:
             verdict.add("mismatched", where, "promises more than the offer's limit")
     if len(decided) > REFERRED_MAX and not verdict.approved:
         verdict.add("mismatched", "disbursement.decisions", "all referred: no promise was tested")

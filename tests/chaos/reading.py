@@ -19,9 +19,9 @@ from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit, decode_d
 from stream.demo.reconcile import Found, Offsets, read
 from stream.domain.chain import GENESIS, ChainHead, head_of, link
 from stream.domain.decision import Decision
-from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS
+from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, INPUTS
 
-_TOPICS = (APPLICATIONS, DECISIONS, DEAD_LETTERS, AUDIT)
+_TOPICS = (*INPUTS, DECISIONS, DEAD_LETTERS, AUDIT)
 _CALL_SECONDS = 30.0
 _FORWARDED = "x-forwarded-from"
 
@@ -72,11 +72,13 @@ def _end(client: Consumer, topic: str, number: int) -> int:
             time.sleep(0.2)
 
 
-def committed(bootstrap: str, group: str, partitions: int = 6) -> dict[int, int]:
-    """The group's committed offsets of the applications; -1 where there is none."""
+def committed(
+    bootstrap: str, group: str, partitions: int = 6, topic: str = APPLICATIONS
+) -> dict[int, int]:
+    """The group's committed offsets of a topic; -1 where there is none."""
     client = looker(bootstrap, group)
     try:
-        asked = [TopicPartition(APPLICATIONS, number) for number in range(partitions)]
+        asked = [TopicPartition(topic, number) for number in range(partitions)]
         answers = client.committed(asked, timeout=_CALL_SECONDS)
         return {answer.partition: max(-1, answer.offset) for answer in answers}
     finally:
@@ -133,6 +135,9 @@ def _decided(found: Found) -> Decided:
         decision.exposure_before_fen,
         decision.exposure_after_fen,
         _digest(decision),
+        decision.stage,
+        decision.review.review_id if decision.review else "",
+        decision.list_version,
     )
 
 

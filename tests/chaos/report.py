@@ -125,7 +125,12 @@ def _notes(results: Sequence[Result]) -> list[str]:
             f"max {max(times):.1f} s."
             for kind, times in kinds.items()
         ]
-        notes = result.faults.notes
+        notes, faults = result.faults.notes, result.faults
+        if faults.unheard:
+            lines.append(
+                f"- {result.name}: recovery leaves out {faults.unheard} of {faults.looked} times a "
+                "partition was looked at, as it had no decision after the fault."
+            )
         counted = {note: notes.count(note) for note in dict.fromkeys(notes)}
         lines += [f"- {result.name}: {note} ({count}×)." for note, count in counted.items()]
         failures = result.failures[:FAILURES_SHOWN]

@@ -22,13 +22,14 @@ from chaos.progress import Progress, Say
 from chaos.reading import committed, ends, home_of, looker, read_all
 from chaos.replaying import Replay, replay_audit
 from chaos.shipped import Shipped
+from chaos.sides import Sides
 from chaos.workload import Pacer, Publisher, Updates, Workload
 from confluent_kafka import KafkaException, TopicPartition
 
 from stream.broker.place import free_port
 from stream.config import Settings, load_settings
 from stream.demo.tables import bureau_rows, publish_bureau, publish_whitelist, whitelist_rows
-from stream.domain.topics import APPLICATIONS
+from stream.domain.topics import APPLICATIONS, EVENTS, REVIEWS
 from stream.errors import Exit
 
 DRAIN_SECONDS = 420.0
@@ -164,10 +165,15 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
     try:
         with Progress(say, monitor, faults) as progress:
             stage = Stage(engine, monitor, faults, Random(seed), folder)
-            acknowledged = _run(plan, stage, progress)
+            sides = Sides(bootstrap, settings.group_id, workload)
+            acknowledged = _run(plan, stage, progress, sides)
             progress.phase = "draining"
             seconds = DRAIN_SECONDS + acknowledged / DRAIN_A_SECOND_MIN
             drain(settings, monitor, faults, acknowledged, seconds)
+            if not plan.preload:
+                # The last decisions, too, are answered, and what was answered is drained as well.
+                faults.notes.append(sides.finish())
+                drain(settings, monitor, faults, acknowledged, seconds)
         if plan.preload:
             faults.notes.append(monitor.rate())
     finally:
@@ -179,6 +185,7 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
         acknowledged=acknowledged,
         home_of=home_of,
         limits_fen=workload.limits_fen,
+        said=sides.said,
     )
     say("replaying the audit")
     replay = replay_audit(settings)
@@ -187,7 +194,7 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
         plan.name,
         faults,
         verdict,
-        {kind: monitor.recoveries(at) for kind, at in faults.at.items()},
+        {kind: monitor.recoveries(at, faults) for kind, at in faults.at.items()},
         replay,
         engine.peak_mb,
         engine.growth_mb,
@@ -195,7 +202,7 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
     )
 
 
-def _run(plan: Plan, stage: Stage, progress: Progress) -> int:
+def _run(plan: Plan, stage: Stage, progress: Progress, sides: Sides) -> int:
     """Publish, start the engine, strike; how many records were acknowledged."""
     workload, faults, bootstrap = plan.workload, stage.faults, stage.engine.settings.bootstrap
     shape = workload.shape
@@ -213,6 +220,9 @@ def _run(plan: Plan, stage: Stage, progress: Progress) -> int:
         plan.before()
     stage.engine.start(wait=plan.before is None)
     if not plan.preload:
+        if plan.before is None:  # else there is no broker to say anything to
+            sides.foretell()
+        sides.start()
         publisher.start()
     updates.start()
     progress.phase = "faults"
@@ -254,11 +264,12 @@ def judge_ends(ended: Sequence[Ended], faults: Faults, most: int) -> None:
 def drain(
     settings: Settings, monitor: Monitor, faults: Faults, published: int, seconds: float
 ) -> None:
-    """Wait until the group has committed past the last application; a failure when it does not.
+    """Wait until the group has committed past all that was sent; a failure when it does not.
 
     Nothing is past before the monitor, too, has seen all that was published.
     """
     deadline = time.monotonic() + seconds
+    said = {topic: ends(settings.bootstrap)[topic] for topic in (EVENTS, REVIEWS)}
     quiet = 0
     while quiet < 3:
         if time.monotonic() > deadline:
@@ -272,4 +283,7 @@ def drain(
         with suppress(KafkaException):
             offsets = committed(settings.bootstrap, settings.group_id)
             past = all(offsets[p] > last for p, last in monitor.last.items() if last >= 0)
+            for topic, due in said.items():
+                heard = committed(settings.bootstrap, settings.group_id, topic=topic)
+                past = past and all(max(0, heard[p]) >= end for p, end in due.items())
             quiet = quiet + 1 if past else 0

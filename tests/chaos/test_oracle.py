@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chaos.oracle import REFERRED_MAX, Audited, Decided, Given, Letter, Seen, judge
+from chaos.oracle import REFERRED_MAX, Audited, Decided, Given, Letter, Said, Seen, judge
 
 LIMITS = {"t": 1_000}
 
@@ -187,3 +187,68 @@ def test_a_stray_sent_on_once_and_decided_there_is_clean() -> None:
     verdict = judge(seen, acknowledged=6, home_of=home, limits_fen=limits)
     assert verdict.findings == []
     assert verdict.forwarded == 1
+
+
+def refused(**other: Any) -> Decided:
+    """A referral of `a`, and nothing promised."""
+    return decided(0, "a", approved_fen=0, after_fen=0)._replace(**other)
+
+
+def said(**other: Any) -> Said:
+    return Said(set(), set(), set(), set(), {}, {})._replace(**other)
+
+
+def of(records: list[Decided], spoken: Said) -> list[tuple[str, str]]:
+    """What the oracle finds wrong with these decisions on `a`, `b` and `c`, audits aside."""
+    seen = clean()._replace(given=[given(0, "a"), given(1, "b"), given(2, "c")], decided=records,
+                            letters=[], audited=[])  # fmt: skip
+    verdict = judge(seen, acknowledged=3, home_of=home, limits_fen=LIMITS, said=spoken)
+    return [(each.kind, each.what) for each in verdict.findings if "audit" not in each.where]
+
+
+def test_an_answered_referral_has_one_second_stage() -> None:
+    """None is lost, two are doubled, and one that nobody asked for is mismatched."""
+    second = refused(offset=3, decision_id="d2-a", stage=2, review_id="r", before_fen=200,
+                     after_fen=200)  # fmt: skip
+    rest = [decided(1, "b"), decided(2, "c", before=100)]
+    answered = said(answered={"a": "r"})
+    assert of([refused(), *rest, second], answered) == []
+    assert ("lost", "no second-stage decision") in of([refused(), *rest], answered)
+    twice = [refused(), *rest, second, second._replace(offset=4)]
+    assert ("doubled", "2 second-stage decisions") in of(twice, answered)
+    alone = of([refused(), *rest, second], said())
+    assert alone == [("mismatched", "settles a referral that nobody answered so")]
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [said(cancelled={"b"}), said(revoked={"t"}), said(for_people={"b"})],
+    ids=["cancelled", "revoked", "for_people"],
+)
+def test_nothing_is_approved_against_what_was_said_before(spoken: Said) -> None:
+    """A withdrawal, a revoked consent and a wish for a person each forbid the approval."""
+    decisions = [refused(), decided(1, "b"), refused(offset=2, application_id="c", decision_id="c",
+                                                     before_fen=100, after_fen=100)]  # fmt: skip
+    assert of(decisions, said()) == []
+    assert [kind for kind, _ in of(decisions, spoken)] == ["mismatched"]
+
+
+def test_a_release_frees_what_was_promised_and_nothing_else_does() -> None:
+    """The next decision may count the promise or not once it was released, and must before."""
+    knowing = [decided(0, "a"), decided(1, "b", before=100), decided(2, "c", before=200)]
+    freed = [decided(0, "a"), decided(1, "b"), decided(2, "c", before=100)]
+    released = said(released={"a"})
+    assert of(knowing, released) == of(freed, released) == of(knowing, said()) == []
+    assert ("mismatched", "does not know what was promised before") in of(freed, said())
+
+
+def test_a_promise_is_held_against_the_version_of_the_offer_it_rests_on() -> None:
+    """A smaller limit binds from its version on, and a suspended offer approves nothing."""
+    offers = {("t", 1): 1_000, ("t", 2): 150, ("t", 3): 0}
+    decisions = [decided(0, "a", list_version=1), decided(1, "b", before=100, list_version=1)]
+    last = refused(offset=2, application_id="c", decision_id="d-c", before_fen=200, after_fen=200)
+    assert of([*decisions, last], said(offers=offers)) == []
+    for version in (2, 3):
+        smaller = [decisions[0], decisions[1]._replace(list_version=version), last]
+        found = of(smaller, said(offers=offers))
+        assert found == [("mismatched", "promises more than the offer's limit")]

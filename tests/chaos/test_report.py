@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaos.faults import Faults
+from chaos.membership import expelled
+from chaos.monitor import Monitor
 from chaos.oracle import Verdict
 from chaos.replaying import Replay
 from chaos.report import Page, table
@@ -65,6 +67,26 @@ def test_each_finished_row_is_on_the_page_at_once(tmp_path: Path) -> None:
     page.write([result("storm", WHOLE), result("backlog", WHOLE)], {})
     assert "Broken off" not in page.path.read_text()
     assert page.path != Page(tmp_path, "make chaos", "full", []).path
+
+
+def test_what_recovery_leaves_out_is_on_the_page(tmp_path: Path) -> None:
+    """A partition with no decision after a fault has no time, and its row says so."""
+    monitor = Monitor.__new__(Monitor)
+    monitor.arrivals = {0: [1.0, 5.0], 1: [1.0], 2: []}
+    left_out = result("storm", WHOLE)
+    assert monitor.recoveries([2.0], left_out.faults) == [3.0]
+    assert monitor.recoveries([0.5, 9.0], left_out.faults) == [0.5]
+    page = Page(tmp_path, "make chaos", "full", ["storm"])
+    page.write([left_out], {})
+    assert "- storm: recovery leaves out 6 of 9 times" in page.path.read_text()
+
+
+def test_a_worker_is_expelled_when_others_hold_all() -> None:
+    """Gone by name, and nothing it held lies idle."""
+    whole = {"engine-0": {0, 1, 2}, "engine-1": {3, 4, 5}}
+    assert expelled(whole, ["engine-2"], 6)
+    assert not expelled(whole, ["engine-1"], 6)
+    assert not expelled({"engine-0": {0, 1, 2}, "engine-1": set()}, ["engine-2"], 6)
 
 
 def test_a_name_is_placed_as_java_does() -> None:

@@ -30,6 +30,7 @@ from stream.demo.broken import WAYS, break_record
 from stream.demo.synthetic import filler_entries, synthetic_cases
 from stream.demo.terms import LoanCase, Run
 from stream.domain.application import Application, Channel
+from stream.domain.application_event import EventKind
 from stream.domain.instant import from_ms
 from stream.domain.topics import APPLICATIONS, WHITELIST
 
@@ -38,6 +39,8 @@ REPEAT_WITHIN = 400
 """A repeat comes within so many records; by then the first may be decided or not."""
 DECIDE_WITHIN_MS = 24 * 3_600_000
 """No application is late, however long a scenario takes: approvals must go on meeting."""
+FORETOLD_EVERY = 50
+"""Of so many applications one is withdrawn or for a person, and of so many people one revokes."""
 _LIBRDKAFKA_DEFAULT = "consistent_random"
 _TICK_SECONDS = 0.02
 _LAPSE_SECONDS_MAX = 0.5
@@ -122,12 +125,25 @@ class Workload:
         share = rng.uniform(0.2, 0.9)
         return replace(
             person,
-            application_id=f"{self.run.name}-{number:07d}",
+            application_id=self._id_of(number),
             channel=rng.choice(list(Channel)),
             requested_amount_fen=max(500_000, int(person.requested_amount_fen * share)),
             submitted_at=self._submitted,
             decide_by=self._decide_by,
         )
+
+    def _id_of(self, number: int) -> str:
+        return f"{self.run.name}-{number:07d}"
+
+    def foretold(self) -> Iterator[tuple[EventKind, str, str]]:
+        """Kind, token and application of what is said before any application is sent."""
+        tokens = [case.application.applicant_token for case in self.people]
+        for number in range(3, self.shape.applications, FORETOLD_EVERY):
+            odd = number // FORETOLD_EVERY % 2
+            kind = EventKind.HUMAN_REVIEW_REQUEST if odd else EventKind.CANCEL
+            yield kind, tokens[number % len(tokens)], self._id_of(number)
+        for token in tokens[5::FORETOLD_EVERY]:
+            yield EventKind.CONSENT_REVOKED, token, ""
 
     def updates(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Whitelist entries of people who do not apply; every fourth is taken back at once."""
