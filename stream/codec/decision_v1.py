@@ -103,6 +103,20 @@ def is_dead_letter_audit(value: bytes) -> bool:
     return True
 
 
+def decision_audit(value: bytes) -> Audit | None:
+    """The audit of a decision, None of a dead letter, by the value alone.
+
+    msgspec.DecodeError or UnicodeDecodeError when it is neither. A header is not asked: whoever
+    may write the topic could label a decision as what is passed over.
+    """
+    try:
+        return decode_audit(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if is_dead_letter_audit(value):
+            return None
+        raise
+
+
 def decode_audit(value: bytes) -> Audit:
     """The audit record in a record value; msgspec.DecodeError when it is none."""
     return _audit.decode(value)

@@ -18,7 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.typing import FilteringBoundLogger
 
-from stream.codec.decision_v1 import AUDITED, decode_audit
+from stream.codec.decision_v1 import decision_audit
 from stream.config import Settings
 from stream.domain.control import Switches
 from stream.domain.lineup import Alias
@@ -139,8 +139,10 @@ def hear(book: TrialBook, record: Record) -> None:
     """Count one record of either topic; msgspec's or ValueError for one that cannot be read."""
     if record.topic != AUDIT:
         book.hear_outcome(_outcome.decode(record.value or b""), record.timestamp_ms)
-    elif ("ce_type", AUDITED.encode()) in record.headers:
-        book.hear_audit(decode_audit(record.value or b""))
+        return
+    audit = decision_audit(record.value or b"")
+    if audit is not None:
+        book.hear_audit(audit)
 
 
 def book_for(settings: Settings, model: str) -> TrialBook:

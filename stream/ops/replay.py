@@ -26,6 +26,7 @@ from stream.errors import Exit
 from stream.ops.at_hand import at_hand_of
 from stream.ops.audit_read import Source
 from stream.ops.crew import results, watched
+from stream.ops.dlq_show import spelt
 from stream.ops.last_run import reachable
 from stream.ops.spans import Seen, Span, spans_of_file, spans_of_topic
 
@@ -196,7 +197,9 @@ def _tell(tally: Tally, seconds: float, *, as_json: bool) -> None:
     for partition, offset, each in tally.shown:
         what = ", ".join(each.fields) + (f" ({each.detail})" if each.detail else "")
         where = f"{AUDIT}/{partition}/{offset}"
-        console.print(f"{each.verdict.value}: {each.application_id} at {where}: {what}")
+        # What a forged record says is no instruction to a terminal, nor markup.
+        line = f"{each.verdict.value}: {each.application_id} at {where}: {what}"
+        console.print(spelt(line), markup=False)
     if not records:
         console.print("no such decision in the audit")
         return

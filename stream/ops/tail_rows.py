@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from stream.codec.decision_v1 import DEAD_LETTER_AUDITED
 from stream.domain.instant import from_ms, to_ms
 
 TOKEN_SHOWN = 9
@@ -99,7 +98,7 @@ def _outcome(value: dict[str, Any], headers: dict[str, str]) -> Row:
 
 
 def _audit(value: dict[str, Any], headers: dict[str, str]) -> Row:
-    if headers.get("ce_type") == DEAD_LETTER_AUDITED:
+    if "decision" not in value and "source_topic" in value:  # whatever its headers say
         origin = f"{value.get('source_partition')}/{value.get('source_offset')}"
         more = f"{value.get('field', '')}, {value.get('size_bytes', '')} bytes"
         return Row(headers.get("ce_time", ""), str(value.get("reason")), "", "", "", origin, more)

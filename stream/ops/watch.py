@@ -16,7 +16,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.typing import FilteringBoundLogger
 
-from stream.codec.decision_v1 import AUDITED, decode_audit
+from stream.codec.decision_v1 import decision_audit
 from stream.config import Settings
 from stream.domain.application import Segment
 from stream.domain.outcome import LoanOutcome
@@ -99,9 +99,10 @@ class Watcher:
             if record.topic != AUDIT:
                 self._watch.hear_outcome(_outcome.decode(record.value or b""))
                 return "taken"
-            if ("ce_type", AUDITED.encode()) not in record.headers:
+            audit = decision_audit(record.value or b"")
+            if audit is None:
                 return "passed_over"
-            filled = self._watch.hear_audit(decode_audit(record.value or b""))
+            filled = self._watch.hear_audit(audit)
         except (msgspec.MsgspecError, ValueError) as error:
             self._feed.pass_over(record, error)
             return "unreadable"

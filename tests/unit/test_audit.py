@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from trial_cases import tried
 from typer.testing import CliRunner
+from watch_records import approval
 
 from stream.audit.checkpoint import (
     Checkpoint,
@@ -20,15 +23,20 @@ from stream.audit.checkpoint import (
 )
 from stream.audit.entry import Entry, claim_of, mislabelled
 from stream.audit.notary import ChainBrokenError, Watched
+from stream.audit.replay import Replayed
+from stream.audit.verdict import Verdict
 from stream.cli import app
-from stream.codec.decision_v1 import AUDITED, encode_dead_letter_audit
+from stream.codec.decision_v1 import AUDITED, decision_audit, encode_audit, encode_dead_letter_audit
 from stream.codec.headers import cloud_event
 from stream.codec.signatures import key_id, new_private_key, public_pem
+from stream.config import load_settings
 from stream.domain.chain import GENESIS, ChainHead, chain_headers, link
 from stream.domain.topics import APPLICATIONS, AUDIT, CHECKPOINTS
 from stream.errors import ConfigError, PoisonError
 from stream.ops.audit_manifest import Place, manifest_line
 from stream.ops.audit_read import FileSource, Kept, line_of
+from stream.ops.model_trial import book_for, hear
+from stream.ops.replay import Tally, _tell
 from stream.ops.tail_rows import Stream, row_of
 from stream.ports import Record
 
@@ -328,9 +336,42 @@ def test_a_checkpoint_counts_under_a_trusted_signature_only() -> None:
 
 
 def test_tail_shows_a_dead_letters_audit_as_what_it_is() -> None:
-    """Reason, origin and field; told from a decision by its type."""
-    value = {"reason": "invalid", "field": "term_months", "source_partition": 3,
-             "source_offset": 41, "size_bytes": 812}  # fmt: skip
-    headers = {"ce_type": "loan.dead_letter.audit.v1", "ce_time": AT}
-    row = row_of(Stream.AUDIT, json.loads(json.dumps(value)), headers)
-    assert (row.what, row.who, row.more) == ("invalid", "3/41", "term_months, 812 bytes")
+    """Reason, origin and field; told from a decision by what it says, whatever its label."""
+    value = {"reason": "invalid", "field": "term_months", "source_topic": "loan.applications",
+             "source_partition": 3, "source_offset": 41, "size_bytes": 812}  # fmt: skip
+    for label in ("loan.dead_letter.audit.v1", AUDITED, ""):
+        row = row_of(Stream.AUDIT, json.loads(json.dumps(value)), {"ce_type": label})
+        assert (row.what, row.who, row.more) == ("invalid", "3/41", "term_months, 812 bytes")
+
+
+def test_what_an_audit_record_is_its_content_says() -> None:
+    """A decision's audit, a dead letter's, or neither, which is an error and not passed over."""
+    audit = approval(1, 3)
+    assert decision_audit(encode_audit(audit)[0]) == audit
+    record = Record(AUDIT, 1, 2, b"k", b"v", [], 0)
+    letter, _ = encode_dead_letter_audit(record, PoisonError("invalid", "$", "no"), 0)
+    assert decision_audit(letter) is None
+    for other in (b"{}", b"\xff", b""):
+        with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+            decision_audit(other)
+
+
+@pytest.mark.parametrize("label", [b"loan.dead_letter.audit.v1", AUDITED.encode(), b""])
+def test_a_trial_counts_every_decision_however_it_is_labelled(label: bytes) -> None:
+    """A header takes nothing out of a trial's evidence, nor a dead letter into it."""
+    book = book_for(load_settings(), "consumer")
+    record = Record(AUDIT, 0, 0, b"k", encode_audit(tried(1, drawn=True))[0],
+                    [("ce_type", label)], 0)  # fmt: skip
+    hear(book, record)
+    assert book.newest is not None
+    letter, _ = encode_dead_letter_audit(record, PoisonError("invalid", "$", "no"), 0)
+    hear(book, record._replace(value=letter))
+
+
+def test_what_replay_tells_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """The id and the detail of a forged record are shown as they are spelt."""
+    told = Replayed(Verdict.UNREADABLE, "[red]app[/]\x1b[2J", detail="[bold]x")
+    tally = Tally.empty()._replace(shown=[(3, 41, told)])
+    tally.records[Verdict.UNREADABLE] = 1
+    _tell(tally, 1.0, as_json=False)
+    assert r"[red]app[/]\x1b[2J at decision.audit/3/41:  ([bold]x)" in capsys.readouterr().out
