@@ -53,11 +53,12 @@ HEADERS = (("schema_version", b"1"),)
 
 
 class Part(NamedTuple):
-    """The partitions that one process decides, and how many decisions there are in all."""
+    """The partitions that one process decides, how many decisions there are, from which round."""
 
     file: Path
     numbers: tuple[int, ...]
     decisions: int
+    first_round: int
 
 
 class Held:
@@ -76,9 +77,8 @@ class Held:
         return self._cases[applicant_token].bureau
 
 
-def rounds(decisions: int) -> Iterator[tuple[int, list[LoanCase]]]:
-    """Each round's moment and cases, until there are enough."""
-    number = 0
+def rounds(decisions: int, number: int) -> Iterator[tuple[int, list[LoanCase]]]:
+    """Each round's moment and cases from that number on, until there are enough."""
     while decisions > 0:
         run = Run(NOW_MS + number * ROUND_MS, seed=7 + number, name=f"r{number:04d}")
         cases = load_loans(run)[:REAL] + synthetic_cases(run, MADE_UP)
@@ -108,7 +108,7 @@ def make_part(part: Part) -> int:
     offsets = dict.fromkeys(part.numbers, 0)
     decided = 0
     with part.file.open("w", encoding="utf-8") as out:
-        for now_ms, cases in rounds(part.decisions):
+        for now_ms, cases in rounds(part.decisions, part.first_round):
             views = Held(cases, now_ms)
             for start in range(0, len(cases), BATCH_RECORDS_MAX):
                 polled = records_of(cases[start : start + BATCH_RECORDS_MAX], now_ms)
@@ -134,11 +134,11 @@ def write(outputs: list[Any], offsets: dict[int, int], out: TextIO) -> int:
     return len(audits)
 
 
-def make(file: Path, decisions: int, processes: int) -> int:
+def make(file: Path, decisions: int, first_round: int, processes: int) -> int:
     """Write the export with so many processes; how many decisions it holds."""
     shares = [tuple(range(each, PARTITIONS, processes)) for each in range(processes)]
     parts = [
-        Part(file.with_name(f"{file.name}.{number}"), share, decisions)
+        Part(file.with_name(f"{file.name}.{number}"), share, decisions, first_round)
         for number, share in enumerate(shares)
     ]
     with ProcessPoolExecutor(processes) as pool:
@@ -168,11 +168,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Decisions replayed a second.")
     parser.add_argument("file", type=Path, help="the export, made if it is not there")
     parser.add_argument("--decisions", type=int, default=1_000_000)
+    parser.add_argument("--first-round", type=int, default=0, help="other people than before it")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if not given.file.exists():
         started = time.monotonic()
-        decided = make(given.file, given.decisions, given.workers)
+        decided = make(given.file, given.decisions, given.first_round, given.workers)
         took = time.monotonic() - started
         print(f"made {decided:,} decisions in {took:,.0f} s", file=sys.stderr)
     common = ["--file", str(given.file), "--workers", str(given.workers)]

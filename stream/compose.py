@@ -27,40 +27,52 @@ from stream.domain.lineup import Alias
 from stream.domain.reasons import REASONS, ReasonCode
 from stream.limits import DECIDE_WITHIN_MS
 from stream.policy.model import Policy
-from stream.policy.rules import BreakerWindow, Case, Score, Verdict
+from stream.policy.rules import BreakerWindow, Case, Families, Score, Verdict
 from stream.policy.second_stage import ReviewCase
-from stream.ports import Record
+from stream.ports import FloatMatrix, Record
 from stream.scoring.manifest import Manifest
-from stream.scoring.scorecard import (
-    adverse_families,
-    contributions,
-    to_pd,
-    to_points,
-)
+from stream.scoring.scorecard import centred, log_odds_of_bad, to_pd, to_points
 
 
 class Scored(NamedTuple):
-    """A score with what it came from."""
+    """A score with what it came from; `outputs` are its batch's, by row, family and base."""
 
     score: Score
     log_odds: float
-    contributions: tuple[Contribution, ...]
+    outputs: FloatMatrix
     manifest: Manifest
     arm: Alias = Alias.CHAMPION
 
     @classmethod
-    def of(
-        cls,
-        outputs: Sequence[float],
-        log_odds: float,
-        manifest: Manifest,
-        arm: Alias = Alias.CHAMPION,
-    ) -> Scored:
-        """Points, pd and ranked families of one row of model outputs."""
-        given = contributions(outputs, manifest)
-        families = [(each.family, each.centred) for each in adverse_families(given)]
-        score = Score(to_points(log_odds, manifest.scaling), to_pd(log_odds), families)
-        return cls(score, log_odds, given, manifest, arm)
+    def all_of(
+        cls, outputs: FloatMatrix, manifest: Manifest, arm: Alias = Alias.CHAMPION
+    ) -> list[Scored]:
+        """Points and pd of each row of model outputs.
+
+        Single families stay in the batch's matrices: most cases need no reason, and the audit
+        names them later.
+        """
+        scaling = manifest.scaling
+        families = Families(manifest.outputs[:-1], centred(outputs, manifest))
+        return [
+            cls(
+                Score(to_points(total, scaling), to_pd(total), families, row),
+                total,
+                outputs,
+                manifest,
+                arm,
+            )
+            for row, total in enumerate(log_odds_of_bad(outputs).tolist())
+        ]
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """Each family's share of the log-odds, as the audit keeps it."""
+        outputs = self.outputs[self.score.row].tolist()
+        return tuple(
+            Contribution(family.id, value, value - family.centre_log_odds)
+            for family, value in zip(self.manifest.families, outputs, strict=False)
+        )
 
 
 class Given(Protocol):

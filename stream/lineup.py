@@ -21,7 +21,6 @@ from stream.errors import ModelError
 from stream.policy.rules import Case
 from stream.ports import FloatMatrix, Scorer
 from stream.scoring.features import build_row, missing_required
-from stream.scoring.scorecard import log_odds_of_bad
 
 
 class Seat(NamedTuple):
@@ -128,11 +127,8 @@ def lineups_of(scorers: Mapping[str, Scorer | Lineup]) -> dict[str, Lineup]:
 def scores_of(seat: Seat, matrix: FloatMatrix) -> dict[int, Scored]:
     """Scores by row; a row that the model refuses has none."""
     outputs, kept = _outputs(seat.scorer, matrix)
-    log_odds = log_odds_of_bad(outputs).tolist()
-    return {
-        index: Scored.of(each, total, seat.scorer.manifest, seat.alias)
-        for index, each, total in zip(kept, outputs.tolist(), log_odds, strict=True)
-    }
+    scored = Scored.all_of(outputs, seat.scorer.manifest, seat.alias)
+    return dict(zip(kept, scored, strict=True))
 
 
 def _watched(seat: Seat, scored: Scored | None) -> ShadowScore:

@@ -21,6 +21,7 @@ from stream.policy.model import Policy
 from stream.policy.rules import (
     BreakerWindow,
     Case,
+    Families,
     Score,
     Verdict,
     after_score,
@@ -191,8 +192,9 @@ def decide(*changes: dict[str, Any], policy: Policy = POLICY) -> tuple[Verdict, 
     verdict = before_score(case, policy, trail)
     if verdict is None:
         given = facts.get("score")
-        families = [tuple(pair) for pair in given["families"]] if given else []
-        score = Score(given["points"], given["pd"], families) if given else None
+        families = dict(given["families"]) if given else {}
+        named = Families(list(families), [list(families.values())])
+        score = Score(given["points"], given["pd"], named) if given else None
         limits = partition_shares(policy, Switches(), facts["partitions"])[case.app.segment]
         window = BreakerWindow(facts["approved_count"], facts["approved_fen"], *limits)
         verdict = after_score(case, score, policy, trail, window)

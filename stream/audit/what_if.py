@@ -26,10 +26,17 @@ from stream.domain.whitelist import WhitelistEntry
 from stream.limits import DECIDE_WITHIN_MS
 from stream.lineup import Seat, scores_of
 from stream.policy.model import Policy
-from stream.policy.rules import BreakerWindow, Case, Score, Verdict, after_score, before_score
+from stream.policy.rules import (
+    BreakerWindow,
+    Case,
+    Families,
+    Score,
+    Verdict,
+    after_score,
+    before_score,
+)
 from stream.policy.verdict import refer
 from stream.ports import Scorer
-from stream.scoring.scorecard import adverse_families
 
 
 class _Reason(msgspec.Struct, gc=False):
@@ -154,8 +161,9 @@ class WhatIf:
             here = self._seats[segment].scorer.manifest.onnx_sha256
             if model.sha256 != here:
                 return None
-        adverse = adverse_families(logged.contributions)
-        return Score(points, pd, [(each.family, each.centred) for each in adverse])
+        given = logged.contributions
+        families = Families([e.family for e in given], [[e.centred for e in given]])
+        return Score(points, pd, families)
 
     def _score(self, segment: Segment, cases: Sequence[_Open], found: list[Effect | None]) -> None:
         """Score cases in one run of the model and settle them."""

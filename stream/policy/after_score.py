@@ -115,17 +115,17 @@ def _model(
         return ()
     by_guard = sound and band is not None and points >= segment.cut_off_points
     unexplained = Code.HALTED if by_guard else Code.MODEL_FAILED
-    return (_adverse(score) if sound else ()) or (unexplained,)
+    return (adverse(score) if sound else ()) or (unexplained,)
 
 
-def _adverse(score: Score) -> tuple[Code, ...]:
-    """The families that speak against the case, as ranked by the scorecard."""
-    codes = [
-        _MODEL_CODES[name]
-        for name, centred in score.families
+def adverse(score: Score) -> tuple[Code, ...]:
+    """The families that make the case worse than the approved population, heaviest first."""
+    worse = sorted(
+        (-centred, name)
+        for name, centred in score.by_family
         if isfinite(centred) and centred > 0 and name in _MODEL_CODES
-    ]
-    return tuple(codes[:REASONS_MAX])
+    )
+    return tuple(_MODEL_CODES[name] for _, name in worse[:REASONS_MAX])
 
 
 def _affordable(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from stream.policy.after_score import after_score
 from stream.policy.before_score import before_score
 from stream.policy.breaker import BreakerLimits, partition_shares
-from stream.policy.verdict import BreakerWindow, Case, Score, Verdict
+from stream.policy.verdict import BreakerWindow, Case, Families, Score, Verdict
 
 __all__ = [
     "BreakerLimits",
     "BreakerWindow",
     "Case",
+    "Families",
     "Score",
     "Verdict",
     "after_score",

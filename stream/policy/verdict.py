@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -40,12 +40,37 @@ class Case(NamedTuple):
     """How far the guard has put the cut-off above the policy's."""
 
 
+class Rows(Protocol):
+    """A matrix, or a list of lists."""
+
+    def __getitem__(self, row: int, /) -> Iterable[float]:
+        """The numbers of one row."""
+        ...
+
+
+class Families(NamedTuple):
+    """The reason families of a batch: M_ codes, and of each row its log-odds, centred.
+
+    Centred is what is above the approved population.
+    """
+
+    codes: Sequence[str]
+    centred: Rows
+
+
 class Score(NamedTuple):
-    """A model's answer; `families` is (M_ code, centred log-odds), most adverse first."""
+    """A model's answer, and where among the families of its batch it stands."""
 
     points: int
     pd: float
-    families: Sequence[tuple[str, float]]
+    families: Families
+    row: int = 0
+
+    @property
+    def by_family(self) -> list[tuple[str, float]]:
+        """Each family's code and centred log-odds."""
+        centred = map(float, self.families.centred[self.row])
+        return list(zip(self.families.codes, centred, strict=True))
 
 
 class BreakerWindow(NamedTuple):

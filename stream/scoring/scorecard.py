@@ -7,12 +7,10 @@ the score, so each family's share is exact and no explanation is estimated.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.domain.decision import Contribution
 from stream.scoring.manifest import Manifest, Scaling
 
 PD_DECIMALS = 9
@@ -44,17 +42,8 @@ def to_points(log_odds: float, scaling: Scaling) -> int:
     return math.floor(points + 0.5)
 
 
-def contributions(outputs: Sequence[float], manifest: Manifest) -> tuple[Contribution, ...]:
-    """Each family's log-odds, and the same less what the approved population has on average."""
-    return tuple(
-        Contribution(family.id, float(value), float(value) - family.centre_log_odds)
-        for family, value in zip(manifest.families, outputs, strict=False)
-    )
-
-
-def adverse_families(given: Sequence[Contribution]) -> tuple[Contribution, ...]:
-    """The families that make a case worse than the approved population, the heaviest first."""
-    worse = [contribution for contribution in given if contribution.centred > 0.0]
-    return tuple(
-        sorted(worse, key=lambda contribution: (-contribution.centred, contribution.family))
-    )
+def centred(outputs: npt.NDArray[np.float32], manifest: Manifest) -> npt.NDArray[np.float64]:
+    """Of each row, each family's log-odds less what the approved population has on average."""
+    centres = np.array([family.centre_log_odds for family in manifest.families])
+    less: npt.NDArray[np.float64] = outputs[:, : len(centres)] - centres
+    return less

@@ -50,3 +50,16 @@ def test_the_bench_of_trials_judges_a_harmless_and_a_harmful_challenger(tmp_path
     assert expected == [(each["world"], each["harmless"], each["trials"]) for each in found]
     plots = {each.name for each in tmp_path.iterdir()}
     assert plots == {"trials-harm.svg", "trials-null.svg"}
+
+
+def test_the_bench_of_families_scores_every_model_both_ways() -> None:
+    """Both sum to the same score, or it fails; each stretch has its two times and their ratio."""
+    command = [sys.executable, "bench/families.py"]
+    small = ["--rows", "60", "--rounds", "2", "--json"]
+    run = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, check=True, text=True)
+    models = json.loads(run.stdout)["models"]
+    assert ["farmer", "merchant", "consumer"] == list(models)
+    for stretches in models.values():
+        assert ["trees", "score", "record"] == list(stretches)
+        for each in stretches.values():
+            assert each["added"] == each["families_us"] / each["alone_us"] - 1.0

@@ -7,6 +7,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from builders import raw
 from policy_cases import POLICY, SOUND, TOKEN, case_of, decide, merged
@@ -38,8 +39,8 @@ def audit_of(*changes: dict[str, Any], harm: float | None = -0.2) -> Audit:
         shifts = [harm] + [0.1 * (-1) ** n for n in range(1, len(centres))]
         outputs = [centre + shift for centre, shift in zip(centres, shifts, strict=True)]
         outputs.append(-2.5)
-        scored = Scored.of(outputs, sum(outputs), MANIFEST)
-        families = [list(pair) for pair in scored.score.families]
+        (scored,) = Scored.all_of(np.array([outputs], dtype=np.float32), MANIFEST)
+        families = [list(pair) for pair in scored.score.by_family]
         score = {"points": scored.score.points, "pd": scored.score.pd, "families": families}
         changes = ({"score": score}, *changes)
     verdict, trail = decide(*changes)

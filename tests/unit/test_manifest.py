@@ -10,17 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream.domain.reasons import REASONS, ReasonCode
 from stream.errors import ModelError
+from stream.policy.after_score import adverse
+from stream.policy.verdict import Families, Score
 from stream.scoring.manifest import decode_manifest, load_manifest
-from stream.scoring.scorecard import (
-    adverse_families,
-    contributions,
-    to_pd,
-    to_points,
-)
+from stream.scoring.scorecard import centred, to_pd, to_points
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
 FOLDERS = sorted(path.parent for path in MODELS.glob("*/*/manifest.json"))
@@ -130,5 +128,7 @@ def test_reasons_are_the_families_past_the_approved_population() -> None:
     manifest = load_manifest(FARMER)
     push = (0.1, -0.2, 0.3, 0.0)
     outputs = [f.centre_log_odds + p for f, p in zip(manifest.families, push, strict=True)]
-    ranked = adverse_families(contributions([*outputs, -2.0], manifest))
-    assert [manifest.families[2].id, manifest.families[0].id] == [c.family for c in ranked]
+    less = centred(np.array([[*outputs, -2.0]], dtype=np.float32), manifest)[0]
+    assert list(push) == pytest.approx(less, abs=1e-6)
+    score = Score(500, 0.1, Families(manifest.outputs[:-1], [push]))
+    assert (manifest.families[2].id, manifest.families[0].id) == adverse(score)
