@@ -209,6 +209,7 @@ def compose_audit(decision: Decision, case: Case, given: Given, moment: Moment) 
             stopped_by=case.stopped_by,
             raised_points=case.raised.points if case.raised else 0,
             tightened_by=case.raised.command_id if case.raised else None,
+            limited_by=window.limited_by,
             control_version=moment.control_version,
             arm=given.arm,
             models=moment.models,

@@ -230,7 +230,9 @@ class Pipeline:
                 raise AssertionError("a row is enriched before it is decided")
             case = row.case._replace(exposure_fen=draft.exposure_fen(app.applicant_token))
             approved = draft.approved_since(app.segment, since_ms)
-            window = BreakerWindow(*approved, *shares[app.segment])
+            share = shares[app.segment]
+            most = share.approvals_max, share.amount_max_fen
+            window = BreakerWindow(*approved, *most, share.limited_by)
             if row.verdict is None:
                 score = row.scored.score if row.scored else None
                 row.verdict = after_score(case, score, self._policy, row.trail, window)

@@ -209,14 +209,15 @@ class _Ordered(Switches, frozen=True):
 
     stopped_by: str | None = None
     above: Raised | None = None
-    share: tuple[int, int] = (0, 0)
+    share: Limits = Limits(0, 0)
 
     @classmethod
     def of(cls, standing: Standing) -> _Ordered:
         """As they were for this decision; its share is multiplied back to the whole limit."""
-        whole = (
+        whole = Limits(
             standing.approvals_max * standing.partitions,
             standing.amount_max_fen * standing.partitions,
+            standing.limited_by,
         )
         by = standing.tightened_by
         return cls(
@@ -236,7 +237,7 @@ class _Ordered(Switches, frozen=True):
 
     def limits(self, segment: str) -> Limits:
         del segment
-        return Limits(*self.share)
+        return self.share
 
 
 def _record_of(audit: Audit, topic: str, asked: msgspec.Struct) -> Record:

@@ -214,6 +214,7 @@ def _window(standing: Standing) -> BreakerWindow:
         standing.approved_fen,
         standing.approvals_max,
         standing.amount_max_fen,
+        standing.limited_by,
     )
 
 

@@ -48,6 +48,8 @@ class Limits(NamedTuple):
 
     approvals_max: int | None
     amount_max_fen: int | None
+    command_id: str | None = None
+    """The command that set them."""
 
 
 class Raised(NamedTuple):
@@ -201,8 +203,10 @@ class Switches(Struct, frozen=True):
         standing = self.in_force.get(f"breaker/segment/{segment}")
         if standing is None:
             return None
-        limits = Limits(standing.command.approvals_max, standing.command.amount_max_fen)
-        return None if limits == (None, None) else limits
+        command = standing.command
+        if command.approvals_max is None and command.amount_max_fen is None:
+            return None
+        return Limits(command.approvals_max, command.amount_max_fen, command.command_id)
 
     def aliases(self, model_id: str) -> Aliases:
         """What commands have said of a model's places."""

@@ -163,6 +163,8 @@ class Standing(Struct, frozen=True, gc=False, omit_defaults=True):
     stopped_by: str | None = None
     raised_points: int = 0
     tightened_by: str | None = None
+    limited_by: str | None = None
+    """The command that set the breaker's limits; None where the policy did."""
     control_version: int = -1
     arm: Alias = Alias.CHAMPION
     models: tuple[ModelInForce, ...] = ()

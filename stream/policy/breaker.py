@@ -22,6 +22,8 @@ class BreakerLimits(NamedTuple):
 
     approvals_max: int
     amount_max_fen: int
+    limited_by: str | None = None
+    """The command that set one of them or both; None where the policy did."""
 
 
 def partition_shares(
@@ -37,5 +39,6 @@ def partition_shares(
             approvals_max = commanded.approvals_max
         if commanded is not None and commanded.amount_max_fen is not None:
             amount_max_fen = commanded.amount_max_fen
-        shares[name] = BreakerLimits(approvals_max // partitions, amount_max_fen // partitions)
+        by = commanded.command_id if commanded is not None else None
+        shares[name] = BreakerLimits(approvals_max // partitions, amount_max_fen // partitions, by)
     return shares

@@ -80,6 +80,7 @@ class BreakerWindow(NamedTuple):
     amount_fen: int
     approvals_max: int
     amount_max_fen: int
+    limited_by: str | None = None
 
 
 class Verdict(Struct, frozen=True, gc=False):

@@ -44,7 +44,8 @@ def test_a_command_replaces_only_what_it_names() -> None:
     """A limit the command leaves out, and every other segment, stays with the policy."""
     before = partition_shares(POLICY, Switches(), 6)
     after = partition_shares(POLICY, limits(60, None), 6)
-    assert BreakerLimits(10, before[Segment.FARMER].amount_max_fen) == after[Segment.FARMER]
+    whole = BreakerLimits(10, before[Segment.FARMER].amount_max_fen, "cmd-00000001")
+    assert whole == after[Segment.FARMER]
     assert before[Segment.CONSUMER] == after[Segment.CONSUMER]
 
 

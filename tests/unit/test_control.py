@@ -91,7 +91,7 @@ def test_an_older_command_is_ignored() -> None:
 def test_limits_replace_and_give_back() -> None:
     """Limits hold for their segment until a command without any gives them back."""
     limited = Switches().with_command(command(action="limits", approvals_max=5), 0)
-    assert limited.limits("farmer") == Limits(5, None)
+    assert limited.limits("farmer") == Limits(5, None, "cmd-00000001")
     assert limited.limits("consumer") is None
     back = command(action="limits", issued_at="2026-11-24T08:00:01Z")
     assert limited.with_command(back, 1).limits("farmer") is None

@@ -86,6 +86,18 @@ def test_a_segment_referred_whole_approves_nobody_and_replays() -> None:
     assert {Verdict.MATCH} == {replayer.replay(o.value or b"").verdict for o in outputs}
 
 
+def test_each_record_names_the_command_that_limits_the_breaker_and_replays() -> None:
+    """Who reads a record finds the signed command behind its limits; without one, nothing."""
+    limited = {"action": "limits", "scope": "segment", "name": "consumer"}
+    outputs = _decided(command(**limited, command_id="cmd-limit-01", approvals_max=12))
+    audits = _audits(outputs)
+    assert {"cmd-limit-01"} == {audit.standing.limited_by for audit in audits}
+    assert 0 < sum(audit.decision.outcome is Outcome.APPROVE for audit in audits) <= 12
+    replayer = Replayer(AtHand(MODELS, POLICY))
+    assert {Verdict.MATCH} == {replayer.replay(o.value or b"").verdict for o in outputs}
+    assert {None} == {audit.standing.limited_by for audit in _audits(_decided())}
+
+
 def test_without_the_guard_the_record_is_the_same_to_the_byte() -> None:
     """A guard that has been eased leaves no trace beside the version of the switches."""
     eased = command(**TIGHTEN)
