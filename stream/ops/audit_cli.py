@@ -55,6 +55,7 @@ def notary(
     key_file: Annotated[Path, typer.Option(help="Private key that signs checkpoints.")],
     every_records: Annotated[int, typer.Option(min=1, help="Sign after so many records.")] = 1000,
     every_seconds: Annotated[float, typer.Option(min=0.1, help="Sign news this often.")] = 60.0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Of /metrics; 0: none.")] = 0,
     public_key: PublicKeys = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
@@ -71,7 +72,9 @@ def notary(
         signal.signal(number, lambda *_: stop.set())
     earlier = NOTARY.read_public(public_key or [])
     pace = Pace(every_records, every_seconds)
-    Notary(settings, private, pace, earlier, configure_logs("notary")).run(stop)
+    made = Notary(settings, private, pace, earlier, configure_logs("notary"))
+    made.metrics.serve(settings.metrics_host, port)
+    made.run(stop)
 
 
 @audit_app.command(

@@ -28,6 +28,7 @@ from stream.domain.instant import from_ms
 from stream.domain.topics import AUDIT, CHECKPOINTS
 from stream.edge.clients import consumer, producer
 from stream.errors import BrokerError
+from stream.obs.notary_metrics import NotaryMetrics
 from stream.ops.audit_read import ANSWER_SECONDS_MAX, Source, kept
 
 _POLL_SECONDS, _BATCH = 0.2, 1_000
@@ -54,6 +55,7 @@ class Notary:
         """`earlier` keys may have signed the checkpoints it goes on from."""
         self._settings, self._private, self._pace, self._log = settings, private, pace, log
         self._key_id = named_key(private)
+        self.metrics = NotaryMetrics()
         self._trusted = {**earlier, self._key_id: private.public_key()}
         self._producer = producer(
             settings, **{"message.timeout.ms": int(ANSWER_SECONDS_MAX * 1000)}
@@ -71,6 +73,8 @@ class Notary:
             while not stop.is_set():
                 self._read(reader, by_partition)
                 self._sign([each for each in watched if self._is_due(each)])
+                self.metrics.unsigned.set(sum(each.unsigned for each in watched))
+                self.metrics.progress_at.set(time.time())
             self._sign([each for each in watched if each.unsigned])
         except ChainBrokenError as error:
             self._log.error(
@@ -162,6 +166,7 @@ class Notary:
             raise BrokerError(f"{CHECKPOINTS}: {cause}", fix="run: tenminute doctor")
         for each, checkpoint in signed:
             each.signed(checkpoint, time.monotonic())
+            self.metrics.checkpoints.inc()
             self._log.info(
                 "signed", partition=checkpoint.partition, sequence=checkpoint.sequence,
                 offset=checkpoint.offset,

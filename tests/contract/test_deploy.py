@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.config import Settings
 from stream.obs.metrics import EngineMetrics
+from stream.obs.notary_metrics import NotaryMetrics
 from stream.obs.watch_metrics import WatchMetrics
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +28,12 @@ FROM_PROMETHEUS = {"job", "instance"}
 
 
 def exported() -> dict[str, set[str]]:
-    """Sample names of the engine and the watch with their label names."""
+    """Sample names of engine, notary and watch with their label names."""
     registry = CollectorRegistry()
     metrics = EngineMetrics(registry)
     metrics.model_info.labels("m", "1").set(1)
     metrics.policy_info.labels("p").set(1)
+    NotaryMetrics(registry)
     watch = WatchMetrics(registry)
     watch.know("s", ["f"])
     for gauge in (watch.psi, watch.missing, watch.outside):

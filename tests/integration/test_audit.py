@@ -148,7 +148,12 @@ def test_from_the_first_link_to_the_broken_one(settings: Settings, tmp_path: Pat
     key_file, public = tmp_path / "notary.key", str(tmp_path / "notary.pub")
     assert key_file.stat().st_mode & 0o777 == 0o600
     private = NOTARY.read_private(key_file)
-    watch(Notary(settings, private, Pace(1_000, 0.2), {}, LOG), 2, settings)
+    notary = Notary(settings, private, Pace(1_000, 0.2), {}, LOG)
+    watch(notary, 2, settings)
+    shown = {s.name: s.value for m in (notary.metrics.checkpoints, notary.metrics.progress_at)
+             for s in m.collect()[0].samples}  # fmt: skip
+    assert shown["tenminute_notary_checkpoints_total"] == checkpoints(settings)
+    assert shown["tenminute_notary_progress_timestamp_seconds"] > 0
     send(settings, decided(200, ledgers))
     watch(Notary(settings, private, Pace(10, 60), {}, LOG), 4, settings)
     assert checkpoints(settings) >= 4

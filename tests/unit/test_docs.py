@@ -23,6 +23,7 @@ from stream.domain.instant import to_ms
 from stream.domain.ledger import Ledger
 from stream.edge.onnx_scorer import load_models
 from stream.obs.metrics import EngineMetrics
+from stream.obs.notary_metrics import NotaryMetrics
 from stream.obs.watch_metrics import WatchMetrics
 from stream.pipeline import Pipeline
 from stream.policy.load import load_policy
@@ -44,9 +45,10 @@ SUFFIXES = ("", "_total", "_bucket", "_sum", "_count")
 
 
 def exported() -> set[str]:
-    """Every sample name of engine and watch, with the suffixes a query may use."""
+    """Every sample name of engine, notary and watch, with the suffixes a query may use."""
     registry = CollectorRegistry()
     EngineMetrics(registry)
+    NotaryMetrics(registry)
     WatchMetrics(registry)
     families = {family.name for family in registry.collect()}
     return {name + suffix for name in families for suffix in SUFFIXES}
