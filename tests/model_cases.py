@@ -102,7 +102,9 @@ def small_model(manifest: dict[str, Any]) -> onnx.ModelProto:
     return model
 
 
-def small_folder(folder: Path, version: str = "1.0.0", golden_off: float = 0.0) -> Path:
+def small_folder(
+    folder: Path, version: str = "1.0.0", golden_off: float = 0.0, documents: tuple[str, ...] = ()
+) -> Path:
     """A whole model folder around the small model, signed by the trusted key."""
     folder.mkdir(parents=True)
     raw = json.loads((FARMER / "manifest.json").read_text())
@@ -123,6 +125,9 @@ def small_folder(folder: Path, version: str = "1.0.0", golden_off: float = 0.0) 
     raw["metrics"]["calibration"]["deciles"] = []
     raw["metrics"]["fairness"] |= {"attributes": [], "absent": []}
     raw["reference"] = None
+    raw["documents"] = {name: hashlib.sha256(name.encode()).hexdigest() for name in documents}
+    for name in documents:
+        (folder / name).write_text(name, encoding="utf-8")
     write_manifest(folder, raw)
     return with_model(folder, onnx_bytes)
 

@@ -15,6 +15,7 @@ from stream.domain.reasons import REASONS, ReasonCode
 from stream.lab.calibration import calibration
 from stream.lab.card import CARD_FILE, card
 from stream.lab.data import Loans, Source, load_source
+from stream.lab.drivers import Judged, explained
 from stream.lab.export import IR_VERSION, OPSET, family_log_odds, to_onnx
 from stream.lab.fairness import fairness
 from stream.lab.fit import METRIC_DECIMALS, Fit, FloatVector, fit, measure, split_rows
@@ -91,8 +92,11 @@ def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int, watched: 
     free = fit(recipe, rows[train], bad[train], constrained=False)
     log_odds = model.log_odds(rows[held_out])
     passes = _points(log_odds, recipe.scaling) >= cut_off
-    of_people = model.log_odds(watched.loans.matrix(recipe.names))
+    outputs = np.asarray(family_log_odds(recipe, model, watched.loans.matrix(recipe.names)))
+    of_people = outputs.sum(axis=1)
     approved = (_points(of_people, recipe.scaling) >= cut_off).astype(np.int64)
+    fair = fairness(watched, of_people, approved, recipe.accepted)
+    judged = Judged.of(recipe.families, outputs, recipe.scaling, cut_off)
     return Metrics(
         held_out=measure(log_odds, bad[held_out]),
         out_of_time=_out_of_time(recipe, source),
@@ -100,7 +104,7 @@ def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int, watched: 
         approved_share=round(float(passes.mean()), METRIC_DECIMALS),
         approved_bad_rate=round(float(bad[held_out][passes].mean()), METRIC_DECIMALS),
         calibration=calibration(log_odds, bad[held_out]),
-        fairness=fairness(watched, of_people, approved, recipe.accepted),
+        fairness=explained(fair, watched, judged),
     )
 
 
@@ -161,9 +165,11 @@ def build_model(
     progress("export")
     files = {MODEL_FILE: to_onnx(recipe, model), GOLDEN_FILE: golden_jsonl(recipe, model, rows)}
     manifest = _manifest(recipe, source, scores, metrics, files)
-    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     pages = {CARD_FILE: card(manifest), RELIABILITY_FILE: reliability_svg(manifest)}
     described = {name: page.encode() for name, page in pages.items()}
+    hashes = {name: hashlib.sha256(page).hexdigest() for name, page in described.items()}
+    manifest = msgspec.structs.replace(manifest, documents=hashes)
+    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     return manifest, files | {MANIFEST_FILE: encoded} | described
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream.lab.fairness import GROUP_ROWS_MIN, GROUP_SHARE_MIN
 from stream.lab.gate import ERROR_MAX, IMPACT_RATIO_MIN, INTERCEPT, SLOPE
 from stream.lab.plots import RELIABILITY_FILE
-from stream.scoring.figures import Attribute, Calibration, Estimate, Fairness, Measured
+from stream.scoring.figures import Attribute, Calibration, Estimate, Fairness, Measured, Why
 from stream.scoring.manifest import Manifest
 
 CARD_FILE = "card.md"
@@ -133,7 +133,23 @@ def _ratio(attribute: Attribute) -> list[str]:
     line = f"Impact ratio by {attribute.name} {ratio:.2f}, among the repaid {good:.2f}"
     if ratio >= IMPACT_RATIO_MIN:
         return [f"{line}: inside the line of {IMPACT_RATIO_MIN}."]
-    return [f"{line}: **below the line of {IMPACT_RATIO_MIN}**. Accepted: {attribute.accepted}."]
+    verdict = f"**below the line of {IMPACT_RATIO_MIN}**. Accepted: {attribute.accepted}."
+    return [f"{line}: {verdict}{origin(attribute.why)}"]
+
+
+def origin(found: Why | None) -> str:
+    """What an impact ratio comes from, family by family, as a sentence after another."""
+    if found is None:
+        return ""
+    gaps = ", ".join(f"{each.family} {each.points:+.1f}" for each in found.gaps)
+    line = (
+        f" Where it comes from: mean points by family of {found.lowest} less those of "
+        f"{found.highest}: {gaps}."
+    )
+    if not found.evened or found.evened_ratio is None:
+        return line
+    evened = " and ".join(found.evened)
+    return f"{line} With {evened} at everyone's mean the ratio would be {found.evened_ratio:.2f}."
 
 
 def _fairness(found: Fairness) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stream.lab.card import p_value
+from stream.lab.card import origin, p_value
 from stream.lab.gate import IMPACT_RATIO_MIN, breaches
 from stream.scoring.figures import Attribute, Calibration
 from stream.scoring.manifest import Manifest, load_manifest
@@ -107,7 +107,7 @@ def _open(manifest: Manifest) -> list[str]:
     lines += [f"- {name}: {found}" for found in _departures(metrics.calibration)]
     lines += [
         f"- {name}: impact ratio by {a.name} {a.impact_ratio:.2f}, below {IMPACT_RATIO_MIN}. "
-        f"Accepted: {a.accepted}."
+        f"Accepted: {a.accepted}.{origin(a.why)}"
         for a in metrics.fairness.attributes
         if a.impact_ratio is not None and a.impact_ratio < IMPACT_RATIO_MIN
     ]

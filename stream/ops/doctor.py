@@ -16,7 +16,7 @@ from rich.table import Table
 
 from stream.config import Settings, load_settings
 from stream.errors import Exit, FatalError
-from stream.ops import doctor_kafka, doctor_keys, doctor_local
+from stream.ops import doctor_kafka, doctor_keys, doctor_local, doctor_models
 from stream.ops.doctor_keys import Remark
 
 
@@ -47,6 +47,7 @@ THERE: tuple[tuple[str, Check], ...] = (
     ("topics", doctor_kafka.topics),
     ("store", doctor_kafka.store),
     ("commands", doctor_keys.commands),
+    ("commanded models", doctor_models.commanded),
 )
 
 
@@ -58,7 +59,8 @@ def doctor(
 ) -> None:
     """Check all an engine stands on, and which commands are in force; say what to mend.
 
-    Looked at are Python, disk, policy, models, schemas, keys, broker, topics and store.
+    Looked at are Python, disk, policy, models, schemas, keys, broker, topics, store and the
+    models that commands put into a place.
     Exits with the code of the worst finding: 4 model, 3 broker, 2 configuration, 1 other.
 
     Example: tenminute doctor --config tenminute.toml
@@ -85,6 +87,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding("topics", "not looked at: no broker", fix, Exit.BROKER),
         *_findings("store", doctor_kafka.store_alone, settings),
         Finding("commands", "not looked at: no broker", fix, Exit.BROKER),
+        Finding("commanded models", "not looked at: no broker", fix, Exit.BROKER),
     ]
 
 

@@ -22,6 +22,7 @@ from stream.scoring.manifest import (
     Manifest,
     load_verified,
     read_file,
+    unlike,
 )
 from stream.scoring.trees import check_model
 
@@ -58,6 +59,7 @@ def sign_folder(folder: Path, private: Ed25519PrivateKey, *, add: bool) -> str:
     raw = read_file(folder / MANIFEST_FILE)
     manifest, onnx = load_verified(folder, raw)
     check_model(onnx, manifest, str(folder / MODEL_FILE))
+    _check_documents(folder, manifest)
     mine, path = sign_manifest(raw, private), folder / SIGNATURE_FILE
     kept = decode_signatures(read_file(path), str(path)) if add and path.exists() else ()
     others = [each for each in kept if each.key_id != mine.key_id]
@@ -65,9 +67,23 @@ def sign_folder(folder: Path, private: Ed25519PrivateKey, *, add: bool) -> str:
     return mine.key_id
 
 
+def _check_documents(folder: Path, manifest: Manifest) -> None:
+    """ModelError names each page that is not the one that was released; an engine does not ask."""
+    if names := unlike(folder, manifest):
+        raise ModelError(
+            f"{folder}: not as the manifest says: {', '.join(names)}",
+            fix="restore the files from the same release, or rebuild with `tenminute train`",
+        )
+
+
 def examine(folder: Path, trusted: Trusted) -> Examined:
-    """Every check the engine makes, and the golden rows scored again; ModelError names a fault."""
-    signers = open_model(folder, trusted).signers
+    """Every check the engine makes, then card and plots, and the golden rows scored again.
+
+    ModelError names a fault.
+    """
+    opened = open_model(folder, trusted)
+    signers = opened.signers
+    _check_documents(folder, opened.manifest)
     scorer = OnnxScorer(folder, trusted)
     path = folder / GOLDEN_FILE
     try:

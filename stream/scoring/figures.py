@@ -78,6 +78,27 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True):
     """False where the group is too small for its share to count."""
 
 
+class Driver(Struct, frozen=True, forbid_unknown_fields=True):
+    """Mean points of a family in the lowest group less those in the highest."""
+
+    family: str
+    points: float
+
+
+class Why(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an impact ratio comes from: the groups compared, and each family's gap, heaviest first.
+
+    `evened_ratio` is what the ratio would be with the families `evened` at everyone's mean; null
+    where nobody would be approved.
+    """
+
+    lowest: str
+    highest: str
+    gaps: tuple[Driver, ...]
+    evened: tuple[str, ...]
+    evened_ratio: Share | None
+
+
 class Attribute(Struct, frozen=True, forbid_unknown_fields=True):
     """What people are told apart by; ratios are null where fewer than two groups are judged."""
 
@@ -87,6 +108,8 @@ class Attribute(Struct, frozen=True, forbid_unknown_fields=True):
     good_impact_ratio: Share | None
     accepted: str | None
     """Why a ratio below the gate's line was accepted; null where nobody did."""
+    why: Why | None = None
+    """What the ratio comes from; null where there is none."""
 
 
 class Fairness(Struct, frozen=True, forbid_unknown_fields=True):

@@ -46,6 +46,8 @@ EXTERNAL_DATA_MARK = b"\n\x08location"
 """How an ONNX file spells the key of a tensor kept outside of it."""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+DocumentName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,40}\.(md|svg)\Z")]
+"""A plain file name: nothing outside of the model's folder can be meant."""
 
 
 class ManifestFeature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,6 +128,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """The training rows in bins, for the watch on drift; without one it has nothing to compare."""
     caveats: tuple[str, ...] = ()
     """What a reader must know that no figure says; on the card and in the inventory."""
+    documents: dict[DocumentName, Sha256] = {}
+    """What people read beside the model, by name. No engine opens it, so none refuses to load."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -229,6 +233,16 @@ def load_verified(folder: Path, raw: bytes | None = None) -> tuple[Manifest, byt
             fix="export the model with all of its tensors inside",
         )
     return manifest, onnx
+
+
+def unlike(folder: Path, manifest: Manifest) -> list[str]:
+    """The documents of a model that are not as its manifest says, or are not there."""
+    return [
+        name
+        for name, sha256 in manifest.documents.items()
+        if not (folder / name).is_file()
+        or hashlib.sha256(read_file(folder / name)).hexdigest() != sha256
+    ]
 
 
 def load_manifest(folder: Path) -> Manifest:

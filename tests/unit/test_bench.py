@@ -58,8 +58,8 @@ def test_the_bench_of_families_scores_every_model_both_ways() -> None:
     small = ["--rows", "60", "--rounds", "2", "--json"]
     run = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, check=True, text=True)
     models = json.loads(run.stdout)["models"]
-    assert ["farmer", "merchant", "consumer"] == list(models)
+    assert list(models) == ["farmer", "merchant", "consumer"]
     for stretches in models.values():
-        assert ["trees", "score", "record"] == list(stretches)
+        assert list(stretches) == ["trees", "score", "record"]
         for each in stretches.values():
             assert each["added"] == each["families_us"] / each["alone_us"] - 1.0

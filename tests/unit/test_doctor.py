@@ -21,7 +21,7 @@ from stream.ops.doctor_local import SCHEMAS
 
 CHECKS = [
     "python", "disk", "policy", "models", "schemas", "control key", "letter key",
-    "broker", "topics", "store", "commands",
+    "broker", "topics", "store", "commands", "commanded models",
 ]  # fmt: skip
 
 

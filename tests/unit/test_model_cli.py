@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from stream.config import Settings, load_settings
 from stream.domain.control import Switches
 from stream.domain.instant import to_ms
 from stream.domain.lineup import Alias
+from stream.edge.key_pairs import RELEASE
+from stream.edge.onnx_scorer import OnnxScorer
 from stream.edge.registry import ALIASES_FILE, start_version, versions
 from stream.errors import ConfigError, ModelError
 from stream.ops import model_place
+from stream.ops.doctor_models import opened
 from stream.ops.model_place import Place, before, countersign, facts_of, propose, signed_by, words
 
 
@@ -82,6 +86,41 @@ def test_golden_rows_that_differ_are_found(desk: Desk) -> None:
     desk.told("sign", str(folder), "--key", str(desk.key))
     with pytest.raises(ModelError, match=r"answers otherwise, by up to 0\.01"):
         desk.say("validate", str(folder))
+
+
+def test_a_card_that_is_not_the_released_one_is_named(desk: Desk) -> None:
+    """Validating, signing and pushing say which page differs or lacks; engines load it still."""
+    folder = small_folder(desk.folder / "paper", documents=("card.md", "calibration.svg"))
+    desk.told("sign", str(folder), "--key", str(desk.key))
+    desk.told("validate", str(folder))
+    (folder / "card.md").write_text("better figures", encoding="utf-8")
+    (folder / "calibration.svg").unlink()
+    for verb in (["validate"], ["push"], ["sign", "--key", str(desk.key)]):
+        with pytest.raises(ModelError, match=r"manifest says: card\.md, calibration\.svg"):
+            desk.say(*verb, str(folder))
+    trusted = RELEASE.read_public(desk.settings.model_key_files)
+    assert OnnxScorer(folder, trusted).manifest.algorithm == "by hand"
+
+
+def test_the_commanded_models_are_opened_as_a_worker_would(desk: Desk) -> None:
+    """Doctor names each place a command filled; another release there, or none, is a fault."""
+    desk.pushed("1.0.0", "1.1.0")
+    (nobody,) = opened(desk.settings, Switches())
+    assert nobody.detail == "no command names a model: engines decide with those above"
+    facts = {"action": "model", "scope": "model", "name": "farmer"}
+    given = command(**facts, model=promoted(desk, "1.1.0")["model"])
+    switches = Switches().with_command(given, 0)
+    (remark,) = opened(desk.settings, switches)
+    assert remark.detail.startswith("farmer 1.1.0, champion by command: here, signed by ")
+    folder = desk.models / "farmer" / "1.1.0"
+    shutil.rmtree(folder)
+    with pytest.raises(ModelError, match=r"farmer 1\.1\.0, champion by command: .*cannot be read"):
+        list(opened(desk.settings, switches))
+    other = small_folder(desk.folder / "other", "1.1.0", documents=("card.md",))
+    desk.told("sign", str(other), "--key", str(desk.key))
+    shutil.copytree(other, folder)
+    with pytest.raises(ModelError, match="another release than the one that was signed for"):
+        list(opened(desk.settings, switches))
 
 
 def test_nothing_broken_is_signed(desk: Desk) -> None:

@@ -15,11 +15,12 @@ from stream.lab import gate
 from stream.lab.calibration import BINS, calibration
 from stream.lab.cli import train
 from stream.lab.data import Loans
+from stream.lab.drivers import Judged, explained
 from stream.lab.fairness import fairness
 from stream.lab.gate import breaches, check_gate
 from stream.lab.people import UNKNOWN, People
-from stream.scoring.figures import Calibration, Estimate, Fairness
-from stream.scoring.manifest import load_manifest
+from stream.scoring.figures import Calibration, Driver, Estimate, Fairness
+from stream.scoring.manifest import Scaling, load_manifest
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
 FOLDERS = sorted(path.parent for path in MODELS.glob("*/*/manifest.json"))
@@ -91,6 +92,30 @@ def test_the_impact_ratio_compares_the_judged_groups_only() -> None:
     assert region.groups[1].observed == 0.1
 
 
+def test_a_ratio_is_traced_to_the_family_it_comes_from() -> None:
+    """The north is ten points worse by one family and better by another: gaps say both, in points.
+
+    With the one at everyone's mean, north and south are approved alike.
+    """
+    names = ["north"] * 1_000 + ["south"] * 1_000
+    unit = 40.0 / np.log(2.0)
+    spread = np.tile(np.linspace(-20.0, 20.0, 1_000), 2)
+    use, sector = np.repeat([10.0, 0.0], 1_000), np.repeat([-0.1, 0.0], 1_000) + spread
+    outputs = np.column_stack([use, sector, np.zeros(2_000)]) / unit
+    scaling = Scaling(base_points=600, base_odds=1.0, pdo=40.0)
+    judged = Judged.of(("M_OFFER_USE", "M_SECTOR"), outputs, scaling, 600)
+    people = _people(names, np.zeros(2_000, dtype=np.int64))
+    approved = (judged.points + 0.5 >= 600).astype(np.int64)
+    found = explained(fairness(people, outputs.sum(axis=1), approved, {}), people, judged)
+    why = found.attributes[0].why
+    assert why is not None
+    assert (why.lowest, why.highest) == ("north", "south")
+    assert why.evened == ("M_OFFER_USE",)
+    gaps = [Driver("M_OFFER_USE", -10.0), Driver("M_SECTOR", 0.1)]
+    assert gaps == list(why.gaps)
+    assert pytest.approx(1.0, abs=0.02) == why.evened_ratio
+
+
 def test_one_group_alone_has_no_ratio() -> None:
     """Nothing to compare is null, not one."""
     found = fairness(
@@ -145,9 +170,11 @@ def test_an_accepted_ratio_is_recorded_with_its_reason() -> None:
     assert list(breaches(metrics.calibration, unaccepted)) == [
         "impact ratio by region 0.75, at least 0.8"
     ]
-    assert f"below the line of 0.8**. Accepted: {region.accepted}" in (
-        folder / "card.md"
-    ).read_text(encoding="utf-8")
+    page = (folder / "card.md").read_text(encoding="utf-8")
+    assert f"below the line of 0.8**. Accepted: {region.accepted}" in page
+    assert region.why is not None
+    assert region.why.gaps[0].family == "M_OFFER_USE"
+    assert f"M_OFFER_USE {region.why.gaps[0].points:+.1f}" in page
 
 
 def test_train_writes_no_model_that_fails_the_gate(

@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "5655e5beb85c9905b712affc5e48eb6ab6d6c5dda1d54c15c0dc07a833706cce332dd2159b3f7e8be3532519491d629379d04f3789a7225ad48f26a13d400700"
+      "signature": "427c25f5c2da99028f9f309d6aac5a2e428bb5be1a5e53862a92cba53fb23b185c1972a15b36a5ce61967cb1839b68dc3c883e6b5f9cb6476cb77c9034c94209"
     }
   ]
 }

@@ -3,7 +3,7 @@
   "signatures": [
     {
       "key_id": "4d49f6a687b31ebc",
-      "signature": "b57965b6d9754031e788a37b1a5e0fa542c00118b5593b5c856c9679efdd6bc417640deb75f0a63144b69c3eb26d045f0a85b470d8cdeb623af8d6e4660ee703"
+      "signature": "a165441bac1b6c57d2ebd03926509d5351d9d09d9255528c2dfc4c1f7e45180fe250b7acccf42568cefe0aee36ecb259e778594b4524789849ebb6f5145aee01"
     }
   ]
 }
