@@ -21,6 +21,7 @@ from stream.errors import BrokerError, Exit
 from stream.ops.at_hand import at_hand_of
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo, nearest_part
+from stream.ops.memo_trees import leaves_of, trees_part
 
 POLL_MS = 500
 ANSWER_MS_MAX = 15_000
@@ -36,6 +37,9 @@ def explain(
     nearest: Annotated[
         bool, typer.Option(help="Look for the nearest amount and term that would be approved.")
     ] = False,
+    trees: Annotated[
+        bool, typer.Option(help="Show the leaf of every tree that the score is made of.")
+    ] = False,
     policy: Annotated[
         list[Path] | None, typer.Option(help="An older policy that may have decided; repeatable.")
     ] = None,
@@ -45,7 +49,8 @@ def explain(
 
     The nearest yes is looked for under the policy and models that decided, where they are at
     hand (models_dir, policy_file, --policy), else under those in force, and that is said.
-    With --nearest, --json prints {"audit": ..., "nearest_yes": ..., "lacking": ...}.
+    With --nearest, --json prints {"audit": ..., "nearest_yes": ..., "lacking": ...}, with
+    --trees {"audit": ..., "leaves": [...]}.
 
     Example: tenminute explain app-20261124-0001 --nearest
     """
@@ -62,15 +67,20 @@ def explain(
     finder = Finder(at_hand_of(settings, policy or ())) if nearest else None
     found = finder.find(audit) if finder else None
     lacking = finder.lacking(audit) if finder else ""
+    leaves = leaves_of(settings, audit) if trees else []
     if json_output:
-        document = {"audit": audit, "nearest_yes": found, "lacking": lacking}
-        typer.echo(msgspec.json.encode(document if nearest else audit).decode())
+        document: dict[str, Any] = {"audit": audit}
+        document |= {"nearest_yes": found, "lacking": lacking} if nearest else {}
+        document |= {"leaves": [each._asdict() for each in leaves]} if trees else {}
+        typer.echo(msgspec.json.encode(document if nearest or trees else audit).decode())
         return
     console = Console(highlight=False)
     width = min(console.width, WIDTH_MAX)
     console.print(memo(audit), width=width)
     if nearest:
         console.print(nearest_part(audit, found, lacking), width=width)
+    if trees:
+        console.print(trees_part(audit, leaves), width=width)
 
 
 def find_audit(bootstrap: str, application_id: str) -> Audit | None:
