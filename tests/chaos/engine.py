@@ -176,6 +176,10 @@ class Engine:
         """Most that any worker held in memory once it had been ready."""
         return max((most for _, most in self.rss_kb.values()), default=0) / 1024
 
+    def held_kb(self) -> dict[int, int]:
+        """Memory of each worker's own, now, by process id."""
+        return {pid: _own_kb(pid) for pid in map(self.pid, self.workers)}
+
     def _said(self, name: str) -> list[Health]:
         pid = self.pid(name)
         try:
@@ -223,10 +227,17 @@ class Engine:
             pid = self.pid(name)
             if pid not in self.rss_kb and not any(h.ready for h in self._said(name)):
                 continue
-            try:
-                resident, of_files = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
-                pages = int(resident) - int(of_files)
-            except (OSError, IndexError):
+            held = _own_kb(pid)
+            if not held:
                 continue
-            first, most = self.rss_kb.get(pid, (pages * 4, 0))
-            self.rss_kb[pid] = (first, max(most, pages * 4))
+            first, most = self.rss_kb.get(pid, (held, 0))
+            self.rss_kb[pid] = (first, max(most, held))
+
+
+def _own_kb(pid: int) -> int:
+    """Memory of a process without pages of files; 0 once it has ended."""
+    try:
+        resident, of_files = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(of_files)) * 4

@@ -19,6 +19,8 @@ class Faults:
     """Partitions looked at after a fault, each fault anew."""
     unheard: int = 0
     """How many of these had no later decision, and so no time of recovery."""
+    gained_mb: float = 0.0
+    """Most that a worker's memory grew while its broker was away."""
     failures: list[str] = field(default_factory=list)
     """What must not happen although nothing was lost, doubled or mismatched."""
 

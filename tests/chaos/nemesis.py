@@ -100,12 +100,16 @@ def kill_broker(broker: EmbeddedBroker, down_seconds: float) -> Callable[[Stage]
     def strike(stage: Stage) -> None:
         while stage.faults.done < stage.faults.planned:
             time.sleep(stage.random.uniform(2.0, 4.0))
+            held_kb = stage.engine.held_kb()
             broker.kill()
             time.sleep(down_seconds)
             _must_be_alive(stage)
+            _count_gain(stage, held_kb)
             broker.start()
             stage.faults.count()
             _await_decisions(stage)
+        gained = stage.faults.gained_mb
+        stage.faults.notes.append(f"a worker gained {gained:.0f} MB at most without its broker")
 
     return strike
 
@@ -123,6 +127,13 @@ def start_late(broker: EmbeddedBroker, down_seconds: float) -> Callable[[Stage],
         _await_decisions(stage)
 
     return strike
+
+
+def _count_gain(stage: Stage, before_kb: dict[int, int]) -> None:
+    """How much memory the workers took since; one that was started again has no before."""
+    for pid, held_kb in stage.engine.held_kb().items():
+        gained_mb = (held_kb - before_kb.get(pid, held_kb)) / 1024
+        stage.faults.gained_mb = max(stage.faults.gained_mb, gained_mb)
 
 
 def _must_be_alive(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from stream.broker import EmbeddedBroker
 from stream.ops import topics
 
 HOUR_MS = 3_600_000
-GROWTH_MB_MAX = 50.0
+GAINED_MB_MAX = 50.0
 """What a worker may gain while its broker is away."""
 PEAK_MB_MAX = 400.0
 """What a worker may hold, however long the backlog."""
@@ -94,7 +94,7 @@ def _broker(down_seconds: float) -> Callable[[str, Setting], Result]:
         def plan(broker: EmbeddedBroker) -> Plan:
             strike = nemesis.kill_broker(broker, down)
             return Plan(name, workload, size.faults, size.seconds, strike,
-                        growth_mb_max=GROWTH_MB_MAX, broker_dies=True)  # fmt: skip
+                        gained_mb_max=GAINED_MB_MAX, broker_dies=True)  # fmt: skip
 
         return _on_one_broker(name, at, plan)
 
@@ -185,7 +185,7 @@ def _crashes(name: str, at: Setting) -> Result:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "kill100": Scenario(Size(100_000, 100, 240), Size(2_000, 6, 14), _kill, (12, 1),
+    "kill100": Scenario(Size(100_000, 100, 240), Size(1_200, 5, 10), _kill, (12, 1),
                         "SIGKILL of one of two workers, again and again"),
     "crashpoints": Scenario(Size(8_400, 84, 600), Size(400, 4, 20), _crashes, (10, 1),
                             "P0-P13, first, middle and last batch, one and two workers"),

@@ -67,7 +67,8 @@ class Plan(NamedTuple):
     before: Callable[[], None] | None = None
     """Done just before the engine starts, which is then not waited for."""
     peak_mb_max: float = math.inf
-    growth_mb_max: float = math.inf
+    gained_mb_max: float = math.inf
+    """Of a worker whose broker is away."""
     broker_dies: bool = False
     """A worker whose place in the group went with the broker may end, to be started again."""
 
@@ -238,7 +239,7 @@ def hold_bounds(plan: Plan, engine: Engine, faults: Faults) -> None:
     """Memory within the plan's bounds, and nobody ended unasked but as `judge_ends` allows."""
     for what, found, most in (
         ("held", engine.peak_mb, plan.peak_mb_max),
-        ("grew by", engine.growth_mb, plan.growth_mb_max),
+        ("gained, without its broker,", faults.gained_mb, plan.gained_mb_max),
     ):
         if found > most:
             faults.failures.append(f"a worker {what} {found:.0f} MB, more than {most:.0f}")
