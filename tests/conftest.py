@@ -18,6 +18,9 @@ from stream.config import Settings, load_settings
 from stream.errors import BrokerError
 from stream.ops import topics
 
+# A dozen brokers live for seconds each: compiling for hours of work would cost 40 % more CPU.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 
 def missing_for_kafka() -> str | None:
     """What this machine must be given before a real Kafka can run on it, or None."""
