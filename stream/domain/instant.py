@@ -12,12 +12,33 @@ _SHAPE = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _RECENT = 4_096
-"""An application's instants are asked for at every stage, those of a batch's time by each row."""
+"""Instants in other spellings than ours, and those of a batch's own time, repeat."""
+
+# The engine's own spelling, `2026-11-24T08:00:00.000Z`, is read by table: a sixth of the cost.
+_MINUTES = {f"T{m // 60:02d}:{m % 60:02d}:": m * 60_000 for m in range(24 * 60)}
+_SECONDS = {f"{second:02d}.": second * 1_000 for second in range(60)}
+_MILLIS = {f"{milli:03d}Z": milli for milli in range(1_000)}
+
+
+def to_ms(instant: str) -> int:
+    """Epoch milliseconds of an RFC 3339 instant; ValueError when it is none or has no zone."""
+    try:
+        in_minute_ms = _SECONDS[instant[17:20]] + _MILLIS[instant[20:]]
+        in_day_ms = _MINUTES[instant[10:17]] + in_minute_ms
+    except KeyError:
+        return _read(instant)
+    return _day_ms(instant[:10]) + in_day_ms
 
 
 @lru_cache(maxsize=_RECENT)
-def to_ms(instant: str) -> int:
-    """Epoch milliseconds of an RFC 3339 instant; ValueError when it is none or has no zone."""
+def _day_ms(day: str) -> int:
+    """Start of the day in UTC."""
+    return _read(f"{day}T00:00:00Z")
+
+
+@lru_cache(maxsize=_RECENT)
+def _read(instant: str) -> int:
+    """Any spelling."""
     if not _SHAPE.match(instant) or not instant.isascii():
         raise ValueError("not an RFC 3339 instant with a zone, such as 2026-11-24T08:00:00Z")
     # In whole numbers: a float of seconds times 1000 may fall short of its millisecond.

@@ -18,6 +18,7 @@ from typing import Any, Self
 import lmdb
 import msgspec
 
+from stream.codec.plain import plain_twin
 from stream.domain.bureau import BureauFeatures
 from stream.domain.topics import BUREAU, WHITELIST
 from stream.domain.whitelist import WhitelistEntry
@@ -28,8 +29,11 @@ TOPICS = (WHITELIST, BUREAU)
 READERS_MAX = 512
 """Reader slots: one per worker process, with room for tools that look in."""
 
-_entry = msgspec.msgpack.Decoder(WhitelistEntry)
-_bureau = msgspec.msgpack.Decoder(BureauFeatures)
+# The texts were checked by the keeper's decoder before they were written here.
+_entry = msgspec.msgpack.Decoder(plain_twin(WhitelistEntry))
+_bureau = msgspec.msgpack.Decoder(plain_twin(BureauFeatures))
+_values = msgspec.structs.astuple
+_versioned = msgspec.msgpack.Decoder(WhitelistEntry)
 _encoder = msgspec.msgpack.Encoder()
 _FRESH_AT = b"fresh_at_ms"
 _CLUSTER = b"cluster_id"
@@ -137,7 +141,7 @@ class StoreWriter(_Store):
 
     def _is_older(self, txn: lmdb.Transaction, key: bytes, entry: WhitelistEntry) -> bool:
         held = txn.get(key, db=self._tables[WHITELIST])
-        return held is not None and _entry.decode(held).list_version > entry.list_version
+        return held is not None and _versioned.decode(held).list_version > entry.list_version
 
 
 class _Snapshot:
@@ -152,12 +156,12 @@ class _Snapshot:
     def whitelist(self, applicant_token: str) -> WhitelistEntry | None:
         """The standing offer, or None when the person is not on the list."""
         value = self._txn.get(applicant_token.encode(), db=self._whitelist)
-        return None if value is None else _entry.decode(value)
+        return None if value is None else WhitelistEntry(*_values(_entry.decode(value)))
 
     def bureau(self, applicant_token: str) -> BureauFeatures | None:
         """The bureau view, or None when none has arrived."""
         value = self._txn.get(applicant_token.encode(), db=self._bureau)
-        return None if value is None else _bureau.decode(value)
+        return None if value is None else BureauFeatures(*_values(_bureau.decode(value)))
 
 
 class StoreReader(_Store):
