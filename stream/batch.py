@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from stream.compose import Scored
 from stream.domain.application import Application
@@ -18,13 +19,14 @@ class Row:
     """One application on its way through the batch."""
 
     __slots__ = (
-        "app", "arm", "case", "features", "record", "scored", "sha256", "trail", "verdict",
-        "watched",
+        "app", "arm", "canonical", "case", "features", "record", "scored", "sha256", "trail",
+        "verdict", "watched",
     )  # fmt: skip
 
-    def __init__(self, record: Record, app: Application) -> None:
+    def __init__(self, record: Record, app: Application, canonical: bytes = b"") -> None:
         self.record = record
         self.app = app
+        self.canonical = canonical
         self.sha256 = ""
         self.case: Case | None = None
         self.trail: list[RuleHit] = []
@@ -33,6 +35,14 @@ class Row:
         self.scored: Scored | None = None
         self.watched: list[ShadowScore] = []
         self.verdict: Verdict | None = None
+
+
+class Settled(NamedTuple):
+    """A record that was decided, with its audit; `application` are its canonical bytes."""
+
+    record: Record
+    audit: Audit
+    application: bytes | None = None
 
 
 class Batch:
@@ -44,13 +54,18 @@ class Batch:
         self.applications = sum(record.topic == APPLICATIONS for record in records)
         self.outputs: list[Output] = []
         self.decisions: list[Decision] = []
-        self.audits: list[tuple[Record, Audit]] = []
+        self.settled: list[Settled] = []
         self.buried: list[tuple[Record, PoisonError]] = []
         self.strays: list[Record] = []
         self.events = 0
         self.duplicates = 0
         self.oldest_submitted_ms: int | None = None
         self.least_left_ms: int | None = None
+
+    @property
+    def audits(self) -> list[tuple[Record, Audit]]:
+        """Every record that was decided, with its audit."""
+        return [(each.record, each.audit) for each in self.settled]
 
     def bury(self, record: Record, error: PoisonError) -> None:
         """Set a record aside as a dead letter."""

@@ -29,11 +29,12 @@ def encode_batch(
         batch.outputs.append(Output(DEAD_LETTERS, partition, key, value, headers))
         encoded = encode_dead_letter_audit(record, error, now_ms)
         _chain(batch, drafts[partition], (partition, key), encoded)
-    for record, audit in batch.audits:
+    for record, audit, application in batch.settled:
         partition, key = record.partition, record.key
         value, headers = encode_decision(audit.decision)
         batch.outputs.append(Output(DECISIONS, partition, key, value, headers))
-        _chain(batch, drafts[partition], (partition, key), encode_audit(audit))
+        encoded = encode_audit(audit, value, application)
+        _chain(batch, drafts[partition], (partition, key), encoded)
 
 
 def _chain(

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from stream.batch import Batch, Row
-from stream.codec.application_v1 import check_envelope, content_sha256, decode_application
+from stream.batch import Batch, Row, Settled
+from stream.codec.application_v1 import check_envelope, decode_canonical, sha256_hex
 from stream.codec.event_v1 import decode_event, decode_review
 from stream.codec.seal import Sealer
 from stream.compose import (
@@ -136,7 +136,7 @@ class Pipeline:
         rows = []
         for record in records:
             try:
-                app = decode_application(record.value or b"")
+                app, canonical = decode_canonical(record.value or b"")
                 check_envelope(app, record.key, record.headers)
                 # By both clocks: ours may have been set back.
                 latest_ms = max(now_ms, record.timestamp_ms) + CLOCK_SKEW_MS_MAX
@@ -145,7 +145,7 @@ class Pipeline:
             except PoisonError as error:
                 batch.bury(record, error)
             else:
-                rows.append(Row(record, app))
+                rows.append(Row(record, app, canonical))
         return rows
 
     def _admit(
@@ -154,7 +154,7 @@ class Pipeline:
         """Answer an id once: the same content again is counted, other content is a conflict."""
         admitted = []
         for row in rows:
-            row.sha256 = content_sha256(row.app)
+            row.sha256 = sha256_hex(row.canonical)
             draft = drafts[row.record.partition]
             known = draft.content_of(row.app.application_id)
             if known == row.sha256:
@@ -183,20 +183,21 @@ class Pipeline:
             _note_age(batch, submitted_ms, due_ms - now_ms)
             model_id = self._policy.segments[app.segment].model
             row.arm = self._lineups[app.segment].decider(token).alias
+            # By position: by name it costs twice as much.
             row.case = Case(
-                app=app,
-                entry=views.whitelist(token),
-                bureau=views.bureau(token),
-                now_ms=now_ms,
-                submitted_at_ms=submitted_ms,
-                decide_by_ms=due_ms,
-                store_age_ms=store_age_ms,
-                exposure_fen=0,
-                stopped_by=under.switches.stopped(app.segment, app.channel, model_id),
-                cancelled=draft.cancelled(token, app.application_id),
-                human_asked=draft.human_asked(token, app.application_id),
-                revoked_at_ms=draft.revoked_at_ms(token),
-                raised=under.switches.raised(app.segment),
+                app,
+                views.whitelist(token),
+                views.bureau(token),
+                now_ms,
+                submitted_ms,
+                due_ms,
+                store_age_ms,
+                0,
+                under.switches.stopped(app.segment, app.channel, model_id),
+                draft.cancelled(token, app.application_id),
+                draft.human_asked(token, app.application_id),
+                draft.revoked_at_ms(token),
+                under.switches.raised(app.segment),
             )
             row.verdict = before_score(row.case, self._policy, row.trail)
             if row.verdict is None:
@@ -228,7 +229,8 @@ class Pipeline:
             draft, app = drafts[row.record.partition], row.app
             if row.case is None:
                 raise AssertionError("a row is enriched before it is decided")
-            case = row.case._replace(exposure_fen=draft.exposure_fen(app.applicant_token))
+            exposure_fen = draft.exposure_fen(app.applicant_token)
+            case = row.case._replace(exposure_fen=exposure_fen) if exposure_fen else row.case
             approved = draft.approved_since(app.segment, since_ms)
             share = shares[app.segment]
             most = share.approvals_max, share.amount_max_fen
@@ -241,7 +243,8 @@ class Pipeline:
             moment = Moment(row.record, window, under.switches.version, under.partitions, models)
             draft.take(decision)
             batch.decisions.append(decision)
-            batch.audits.append((row.record, compose_audit(decision, case, row, moment)))
+            audit = compose_audit(decision, case, row, moment)
+            batch.settled.append(Settled(row.record, audit, row.canonical))
 
     def _answer(
         self, records: list[Record], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
@@ -264,7 +267,8 @@ class Pipeline:
             moment = Moment(record, NO_WINDOW, under.switches.version, under.partitions)
             draft.take(decision)
             batch.decisions.append(decision)
-            batch.audits.append((record, compose_review_audit(decision, case, trail, moment)))
+            audit = compose_review_audit(decision, case, trail, moment)
+            batch.settled.append(Settled(record, audit))
 
 
 def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) -> ReviewCase:

@@ -19,6 +19,7 @@ from stream.limits import JSON_DEPTH_MAX, RECORD_BYTES_MAX
 _decoder = msgspec.json.Decoder(Application)
 _encoder = msgspec.json.Encoder()
 _AT = re.compile(r" - at `\$\.?(?P<field>[^`]*)`")
+_VERSION = SCHEMA_VERSION.encode()
 _NOT_JSON = "not one UTF-8 JSON object"
 _FIELDS = frozenset(Application.__struct_fields__)
 _FIELDS_WITHIN = {
@@ -32,6 +33,11 @@ _STEP = [(byte in b"{[") - (byte in b"}]") for byte in range(256)]
 
 def decode_application(value: bytes) -> Application:
     """Decode and validate one record value; PoisonError names the field and what was expected."""
+    return decode_canonical(value)[0]
+
+
+def decode_canonical(value: bytes) -> tuple[Application, bytes]:
+    """The application in a record value, and its canonical bytes."""
     refuse_oversize(value)
     try:
         application = _decoder.decode(value)
@@ -39,9 +45,10 @@ def decode_application(value: bytes) -> Application:
         raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise PoisonError("unreadable", "$", _NOT_JSON) from None
-    _check_keys(value, application)
+    canonical = _encoder.encode(application)
+    _check_keys(value, canonical)
     _check_instants(application)
-    return application
+    return application, canonical
 
 
 def encode_application(application: Application) -> bytes:
@@ -51,7 +58,12 @@ def encode_application(application: Application) -> bytes:
 
 def content_sha256(application: Application) -> str:
     """Identity of an application's content, whatever the spacing or key order it came in."""
-    return hashlib.sha256(_encoder.encode(application)).hexdigest()
+    return sha256_hex(_encoder.encode(application))
+
+
+def sha256_hex(canonical: bytes) -> str:
+    """`content_sha256` of an application by its canonical bytes."""
+    return hashlib.sha256(canonical).hexdigest()
 
 
 def check_envelope(
@@ -66,8 +78,12 @@ def check_envelope(
 
 def check_header(headers: Sequence[tuple[str, str | bytes | None]]) -> None:
     """PoisonError when the schema version header is absent or another."""
-    version = next((v for name, v in headers if name == "schema_version"), None)
-    if version != SCHEMA_VERSION.encode():
+    version = None
+    for name, value in headers:
+        if name == "schema_version":
+            version = value
+            break
+    if version != _VERSION:
         shape = "absent" if version is None else f"{len(version)} bytes"
         detail = f"{shape}, expected {SCHEMA_VERSION}"
         raise PoisonError("invalid", "header schema_version", detail)
@@ -84,11 +100,11 @@ def refuse_oversize(value: bytes) -> None:
         raise PoisonError("unreadable", "$", f"nested deeper than {JSON_DEPTH_MAX}")
 
 
-def _check_keys(value: bytes, application: Application) -> None:
+def _check_keys(value: bytes, canonical: bytes) -> None:
     """Refuse what another reader may read otherwise: a key twice, or a known one in other case."""
     # Nothing spells an application shorter than its canonical bytes, so at equal length there is
     # no room for a second or an unknown key: the usual case, at a tenth of the cost of looking.
-    if len(value) == len(_encoder.encode(application)):
+    if len(value) == len(canonical):
         return
     try:
         text = value.decode()

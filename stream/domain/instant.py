@@ -11,15 +11,16 @@ _SHAPE = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_RECENT = 4_096
-"""Instants in other spellings than ours, and those of a batch's own time, repeat."""
+_RECENT = 65_536
+"""An instant is asked for at several stages, and those of offers and reports repeat."""
 
-# The engine's own spelling, `2026-11-24T08:00:00.000Z`, is read by table: a sixth of the cost.
+# The engine's own spelling, `2026-11-24T08:00:00.000Z`, is read by table, at a third of the cost.
 _MINUTES = {f"T{m // 60:02d}:{m % 60:02d}:": m * 60_000 for m in range(24 * 60)}
 _SECONDS = {f"{second:02d}.": second * 1_000 for second in range(60)}
 _MILLIS = {f"{milli:03d}Z": milli for milli in range(1_000)}
 
 
+@lru_cache(maxsize=_RECENT)
 def to_ms(instant: str) -> int:
     """Epoch milliseconds of an RFC 3339 instant; ValueError when it is none or has no zone."""
     try:
@@ -36,7 +37,6 @@ def _day_ms(day: str) -> int:
     return _read(f"{day}T00:00:00Z")
 
 
-@lru_cache(maxsize=_RECENT)
 def _read(instant: str) -> int:
     """Any spelling."""
     if not _SHAPE.match(instant) or not instant.isascii():

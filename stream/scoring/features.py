@@ -34,10 +34,6 @@ SECTORS = {
 Feature = Callable[[Application, WhitelistEntry, BureauFeatures | None], float]
 
 
-def _known(value: float | None) -> float:
-    return MISSING if value is None else float(value)
-
-
 def _requested_amount(app: Application, _entry: WhitelistEntry, _b: BureauFeatures | None) -> float:
     return float(app.requested_amount_fen)
 
@@ -70,7 +66,8 @@ def _declared(field: str) -> Feature:
     get = attrgetter(field)
 
     def value(app: Application, _entry: WhitelistEntry, _b: BureauFeatures | None) -> float:
-        return _known(get(app.declared))
+        known = get(app.declared)
+        return MISSING if known is None else float(known)
 
     return value
 
@@ -87,7 +84,8 @@ def _bureau(field: str) -> Feature:
     get = attrgetter(field)
 
     def value(_app: Application, _entry: WhitelistEntry, bureau: BureauFeatures | None) -> float:
-        return MISSING if bureau is None else _known(get(bureau))
+        known = None if bureau is None else get(bureau)
+        return MISSING if known is None else float(known)
 
     return value
 
