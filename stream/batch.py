@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from stream.codec.decision_v1 import decode_audit
 from stream.compose import Scored
 from stream.domain.application import Application
 from stream.domain.decision import Audit, Decision, RuleHit, ShadowScore
@@ -38,11 +39,12 @@ class Row:
 
 
 class Settled(NamedTuple):
-    """A record that was decided, with its audit; `application` are its canonical bytes."""
+    """A record that was decided: the values of both records that leave."""
 
     record: Record
-    audit: Audit
-    application: bytes | None = None
+    decision: Decision
+    value: bytes
+    audit: bytes
 
 
 class Batch:
@@ -64,8 +66,11 @@ class Batch:
 
     @property
     def audits(self) -> list[tuple[Record, Audit]]:
-        """Every record that was decided, with its audit."""
-        return [(each.record, each.audit) for each in self.settled]
+        """Every record that was decided, with its audit, read back from its bytes.
+
+        The engine never asks: it keeps no audit longer than it takes to encode it.
+        """
+        return [(each.record, decode_audit(each.audit)) for each in self.settled]
 
     def bury(self, record: Record, error: PoisonError) -> None:
         """Set a record aside as a dead letter."""

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream.batch import Batch
+from stream.batch import Batch, Settled
 from stream.codec.dead_letter_v1 import dead_letter_key, encode_dead_letter
-from stream.codec.decision_v1 import encode_audit, encode_dead_letter_audit, encode_decision
+from stream.codec.decision_v1 import (
+    decision_audit_headers,
+    decision_headers,
+    encode_audit,
+    encode_dead_letter_audit,
+    encode_decision,
+)
 from stream.codec.headers import Headers
 from stream.codec.seal import Sealer
 from stream.domain.chain import chain_headers, link
+from stream.domain.decision import Audit
 from stream.domain.draft import Draft
 from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
-from stream.ports import Output
+from stream.ports import Output, Record
+
+
+def settle(batch: Batch, record: Record, audit: Audit, application: bytes | None = None) -> None:
+    """Encode what was decided, while it is at hand; `application` are its canonical bytes."""
+    value = encode_decision(audit.decision)
+    batch.settled.append(
+        Settled(record, audit.decision, value, encode_audit(audit, value, application))
+    )
 
 
 def encode_batch(
@@ -29,11 +44,11 @@ def encode_batch(
         batch.outputs.append(Output(DEAD_LETTERS, partition, key, value, headers))
         encoded = encode_dead_letter_audit(record, error, now_ms)
         _chain(batch, drafts[partition], (partition, key), encoded)
-    for record, audit, application in batch.settled:
+    for record, decision, value, audit in batch.settled:
         partition, key = record.partition, record.key
-        value, headers = encode_decision(audit.decision)
+        headers = decision_headers(decision)
         batch.outputs.append(Output(DECISIONS, partition, key, value, headers))
-        encoded = encode_audit(audit, value, application)
+        encoded = audit, decision_audit_headers(decision)
         _chain(batch, drafts[partition], (partition, key), encoded)
 
 

@@ -9,10 +9,10 @@ events reach the ledger before the applications, reviewers' answers after them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from stream.batch import Batch, Row, Settled
+from stream.batch import Batch, Row
 from stream.codec.application_v1 import check_envelope, decode_canonical, sha256_hex
 from stream.codec.event_v1 import decode_event, decode_review
 from stream.codec.seal import Sealer
@@ -30,9 +30,9 @@ from stream.domain.instant import to_ms
 from stream.domain.reasons import ReasonCode
 from stream.domain.review import ReferralOutcome
 from stream.domain.topics import APPLICATIONS, EVENTS
-from stream.encode import encode_batch
+from stream.encode import encode_batch, settle
 from stream.errors import PoisonError
-from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS, LEDGER_WINDOW_MS
+from stream.limits import CLOCK_SKEW_MS_MAX, DECIDE_WITHIN_MS, LEDGER_WINDOW_MS, PART_ROWS
 from stream.lineup import Lineup, lineups_of
 from stream.policy.model import Policy
 from stream.policy.rules import BreakerWindow, Case, after_score, before_score, partition_shares
@@ -101,11 +101,13 @@ class Pipeline:
         mark("decode")
         rows = self._admit(rows, drafts, under.now_ms, batch)
         mark("admit")
-        self._enrich(rows, drafts, under, batch)
-        mark("enrich")
-        self._score(rows)
-        mark("score")
-        self._decide(rows, drafts, under, batch)
+        for some in _in_parts(rows):
+            self._enrich(some, drafts, under, batch)
+            mark("enrich")
+            self._score(some)
+            mark("score")
+            self._decide(some, drafts, under, batch)
+            mark("decide")
         self._answer(reviews, drafts, under, batch)
         mark("decide")
         encode_batch(batch, drafts, under.now_ms, self._sealer)
@@ -243,8 +245,7 @@ class Pipeline:
             moment = Moment(row.record, window, under.switches.version, under.partitions, models)
             draft.take(decision)
             batch.decisions.append(decision)
-            audit = compose_audit(decision, case, row, moment)
-            batch.settled.append(Settled(row.record, audit, row.canonical))
+            settle(batch, row.record, compose_audit(decision, case, row, moment), row.canonical)
 
     def _answer(
         self, records: list[Record], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
@@ -267,8 +268,7 @@ class Pipeline:
             moment = Moment(record, NO_WINDOW, under.switches.version, under.partitions)
             draft.take(decision)
             batch.decisions.append(decision)
-            audit = compose_review_audit(decision, case, trail, moment)
-            batch.settled.append(Settled(record, audit))
+            settle(batch, record, compose_review_audit(decision, case, trail, moment))
 
 
 def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) -> ReviewCase:
@@ -291,6 +291,14 @@ def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) ->
         cancelled=draft.cancelled(answer.applicant_token, answer.application_id),
         revoked_at_ms=draft.revoked_at_ms(answer.applicant_token),
     )
+
+
+def _in_parts(rows: list[Row]) -> Iterator[list[Row]]:
+    """The rows in their order, a few at a time; `rows` lets go of what was handed out."""
+    while rows:
+        some = rows[:PART_ROWS]
+        del rows[:PART_ROWS]
+        yield some
 
 
 def _note_age(batch: Batch, submitted_ms: int, left_ms: int) -> None:

@@ -71,10 +71,19 @@ class _Told(msgspec.Struct, gc=False):
 _told = msgspec.json.Decoder(_Told)
 
 
-def encode_decision(decision: Decision) -> tuple[bytes, Headers]:
-    """Value and headers of one decision; `ce_id` is the decision id."""
-    headers = cloud_event("loan.decision.v1", "/engine", decision.decision_id, decision.decided_at)
-    return _encoder.encode(decision), headers
+def encode_decision(decision: Decision) -> bytes:
+    """The value of one decision."""
+    return _encoder.encode(decision)
+
+
+def decision_headers(decision: Decision) -> Headers:
+    """The headers of one decision; `ce_id` is the decision id."""
+    return cloud_event("loan.decision.v1", "/engine", decision.decision_id, decision.decided_at)
+
+
+def decision_audit_headers(decision: Decision) -> Headers:
+    """The headers of the audit record of one decision."""
+    return cloud_event(AUDITED, "/engine", decision.decision_id, decision.decided_at)
 
 
 def decode_decision(value: bytes) -> Decision:
@@ -84,15 +93,13 @@ def decode_decision(value: bytes) -> Decision:
 
 def encode_audit(
     audit: Audit, decision: bytes | None = None, application: bytes | None = None
-) -> tuple[bytes, Headers]:
-    """Value and headers of one audit record.
+) -> bytes:
+    """The value of one audit record.
 
     `decision` and `application` are the bytes of those parts, where they are encoded already.
     """
-    named = audit.decision
-    headers = cloud_event(AUDITED, "/engine", named.decision_id, named.decided_at)
     if decision is None or application is None:
-        return _encoder.encode(audit), headers
+        return _encoder.encode(audit)
     spliced = _Spliced(
         msgspec.Raw(decision),
         audit.rules,
@@ -109,7 +116,7 @@ def encode_audit(
         audit.engine_version,
         audit.shadows,
     )
-    return _encoder.encode(spliced), headers
+    return _encoder.encode(spliced)
 
 
 def encode_dead_letter_audit(

@@ -37,7 +37,8 @@ def test_explain_finds_one_among_others(settings: Settings) -> None:
         renamed = msgspec.structs.replace(
             EXPLAINED.decision, application_id=f"explained-{number:04d}"
         )
-        value, headers = encode_audit(msgspec.structs.replace(EXPLAINED, decision=renamed))
+        value = encode_audit(msgspec.structs.replace(EXPLAINED, decision=renamed))
+        headers = decision_audit_headers(renamed)
         # Links, as every record there: engines that start later read the last one's place.
         before, partition = ChainHead(number, bytes(32)), number % 6
         head = link(before, partition, renamed.applicant_token.encode(), value)

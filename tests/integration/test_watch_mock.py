@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from watch_records import approval, outcome
 
 from stream.broker.mock import MockBroker
-from stream.codec.decision_v1 import encode_audit
+from stream.codec.decision_v1 import decision_audit_headers, encode_audit
 from stream.config import Settings, load_settings
 from stream.domain.outcome import OutcomeEvent
 from stream.domain.topics import ACKS, AUDIT, CONTROL, OUTCOMES
@@ -39,7 +39,7 @@ def _send(bootstrap: str) -> None:
     client = Producer({"bootstrap.servers": bootstrap})
     for number in range(LOANS):
         audit = approval(number, 3)
-        value, headers = encode_audit(audit)
+        value, headers = encode_audit(audit), decision_audit_headers(audit.decision)
         if number % 2:
             headers = [(n, b"loan.dead_letter.audit.v1" if n == "ce_type" else v)
                        for n, v in headers]  # fmt: skip

@@ -91,7 +91,7 @@ def test_any_split_into_batches_gives_the_same_ledger(
     """One by one from the topic or batch by batch through drafts: the state is the same."""
     restored, drafted = Ledger(), Ledger()
     for decision in given_:
-        restored.take(decode_decision(encode_decision(decision)[0]))
+        restored.take(decode_decision(encode_decision(decision)))
     edges = [0, *sorted(cut for cut in cuts if cut < len(given_)), len(given_)]
     for start, end in pairwise(edges):
         draft = Draft(drafted)

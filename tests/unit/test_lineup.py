@@ -123,8 +123,8 @@ def test_each_arm_decides_its_own_and_is_compared_on_all() -> None:
 def test_a_shadow_changes_no_decision(shadow: Steady) -> None:
     """Whether it would refer everyone or fails on everyone: not one byte of a decision differs."""
     alone, beside = decided(GOOD), decided(Lineup(GOOD, shadow=shadow))
-    expected = [encode_decision(decision)[0] for decision in alone[0].decisions]
-    assert expected == [encode_decision(decision)[0] for decision in beside[0].decisions]
+    expected = [encode_decision(decision) for decision in alone[0].decisions]
+    assert expected == [encode_decision(decision) for decision in beside[0].decisions]
     scores = {each.score_points is None for audit in beside[1] for each in audit.shadows}
     assert scores == {shadow.score.__self__._log_odds is None}  # type: ignore[attr-defined]
 
