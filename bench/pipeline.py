@@ -30,6 +30,7 @@ from stream.domain.control import Switches
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS
+from stream.edge.garbage import settle_down
 from stream.edge.lmdb_store import BUREAU, WHITELIST, Change, StoreReader, StoreWriter
 from stream.edge.onnx_scorer import load_models
 from stream.limits import BATCH_RECORDS_MAX
@@ -124,6 +125,7 @@ def measure(applications: int, batch_records: int, rounds: int) -> Round:
     records = records_of(cases)
     with tempfile.TemporaryDirectory() as place:
         fill(Path(place), cases)
+        settle_down()  # as a worker does before its first batch
         with StoreReader(Path(place)) as store:
             found = [one_round(pipeline, store, records, batch_records) for _ in range(rounds)]
     return min(found, key=lambda each: each.total_us)

@@ -15,7 +15,11 @@ class Approvals(Struct):
 
     def add(self, at_ms: int, amount_fen: int) -> None:
         """Take in one approval, in its place should a clock have been set back."""
-        insort(self.approvals, (at_ms, amount_fen))
+        approval = (at_ms, amount_fen)
+        if not self.approvals or self.approvals[-1] <= approval:
+            self.approvals.append(approval)
+        else:
+            insort(self.approvals, approval)
         self.total_fen += amount_fen
 
     def since(self, since_ms: int) -> tuple[int, int]:

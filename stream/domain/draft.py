@@ -72,11 +72,15 @@ class Draft:
 
     def exposure_fen(self, applicant_token: str) -> int:
         """As `Ledger.exposure_fen`."""
+        held_fen = self._own.exposure_fen(applicant_token) + self._base.exposure_fen(
+            applicant_token
+        )
+        freed = self._freed.get(applicant_token)
+        if not freed:
+            return held_fen
         # What is released here is asked below each time: the ledger may have forgotten it.
-        below = map(self._base.promise_of, self._freed.get(applicant_token, ()))
-        freed_fen = sum(promise[1] for promise in below if promise is not None)
-        own_fen = self._own.exposure_fen(applicant_token)
-        return own_fen + self._base.exposure_fen(applicant_token) - freed_fen
+        below = map(self._base.promise_of, freed)
+        return held_fen - sum(promise[1] for promise in below if promise is not None)
 
     def cancelled(self, applicant_token: str, application_id: str) -> bool:
         """As `Ledger.cancelled`."""

@@ -54,19 +54,19 @@ class Referred(Struct, frozen=True, gc=False):
         """The kept part of a first-stage referral."""
         referral = decision.referral
         return cls(
-            decision_id=decision.decision_id,
-            applicant_token=decision.applicant_token,
-            channel=decision.channel,
-            segment=decision.segment,
-            product_code=decision.product_code,
-            requested_amount_fen=decision.requested_amount_fen,
-            term_months=decision.term_months,
-            submitted_at=decision.submitted_at,
-            consent_signed_at=decision.consent_signed_at,
-            consent_expires_at=decision.consent_expires_at,
-            overridable=referral is not None and referral.overridable,
-            application_sha256=decision.application_sha256,
-            synthetic=decision.synthetic,
+            decision.decision_id,
+            decision.applicant_token,
+            decision.channel,
+            decision.segment,
+            decision.product_code,
+            decision.requested_amount_fen,
+            decision.term_months,
+            decision.submitted_at,
+            decision.consent_signed_at,
+            decision.consent_expires_at,
+            referral is not None and referral.overridable,
+            decision.application_sha256,
+            decision.synthetic,
         )
 
 
@@ -177,9 +177,10 @@ class Ledger(Struct):
         else:
             return
         # By the later of both: ours may have been set back when it was decided.
-        hour = max(at_ms, to_ms(decision.submitted_at)) // HOUR_MS
+        submitted_ms = to_ms(decision.submitted_at)
+        hour = (at_ms if at_ms > submitted_ms else submitted_ms) // HOUR_MS
         known = self.answered.get(application_id)
-        latest = hour if known is None else max(hour, known[1])
+        latest = hour if known is None or hour > known[1] else known[1]
         sha256, token = decision.application_sha256, decision.applicant_token
         self.answered[application_id] = (sha256, latest, token)
         self.decided_by_hour.setdefault(hour, []).append(application_id)

@@ -6,7 +6,6 @@ The supervisor starts them as `python -m stream.edge.processes keeper` and
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.config import DEMO_RELEASE_KEY, Settings, load_settings
 from stream.edge.clients import consumer
+from stream.edge.garbage import settle_down
 from stream.edge.keeper import Keeper
 from stream.edge.letter_keys import read_sealer
 from stream.edge.lmdb_store import TOPICS, StoreReader
@@ -67,9 +67,7 @@ def run_worker(settings: Settings, index: int) -> None:
         if sealer is None:
             log.warning("dead_letters_not_kept", reason="no dead_letter_key_file")
         pipeline = SwitchingPipeline(shelf, policy, sealer)
-        # What is loaded by now stays: later collections need not look at it again.
-        gc.collect()
-        gc.freeze()
+        settle_down()
         Worker(
             world,
             pipeline,

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from stream.codec.decision_v1 import decode_audit, encode_audit
+from stream.codec.decision_v1 import decision_audit_headers, decode_audit, encode_audit
 from stream.config import Settings
 from stream.domain.chain import ChainHead, chain_headers, link
 from stream.domain.topics import AUDIT

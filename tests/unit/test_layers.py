@@ -29,8 +29,8 @@ MAY_IMPORT = {
     # The version goes into every decision's provenance.
     "stream.compose": {"stream", "stream.codec", "stream.domain", "stream.limits",
                        "stream.policy", "stream.ports", "stream.scoring"},
-    "stream.batch": {"stream.codec", "stream.compose", "stream.domain", "stream.errors", "stream.policy",
-                     "stream.ports"},
+    "stream.batch": {"stream.codec", "stream.compose", "stream.domain", "stream.errors",
+                     "stream.policy", "stream.ports"},
     "stream.lineup": {"numpy", "stream.batch", "stream.compose", "stream.domain", "stream.errors",
                       "stream.policy", "stream.ports", "stream.scoring"},
     "stream.strays": {"stream.batch", "stream.codec", "stream.domain", "stream.errors",
