@@ -347,7 +347,7 @@ def test_tail_shows_a_dead_letters_audit_as_what_it_is() -> None:
 def test_what_an_audit_record_is_its_content_says() -> None:
     """A decision's audit, a dead letter's, or neither, which is an error and not passed over."""
     audit = approval(1, 3)
-    assert decision_audit(encode_audit(audit)[0]) == audit
+    assert decision_audit(encode_audit(audit)) == audit
     record = Record(AUDIT, 1, 2, b"k", b"v", [], 0)
     letter, _ = encode_dead_letter_audit(record, PoisonError("invalid", "$", "no"), 0)
     assert decision_audit(letter) is None
@@ -360,7 +360,7 @@ def test_what_an_audit_record_is_its_content_says() -> None:
 def test_a_trial_counts_every_decision_however_it_is_labelled(label: bytes) -> None:
     """A header takes nothing out of a trial's evidence, nor a dead letter into it."""
     book = book_for(load_settings(), "consumer")
-    record = Record(AUDIT, 0, 0, b"k", encode_audit(tried(1, drawn=True))[0],
+    record = Record(AUDIT, 0, 0, b"k", encode_audit(tried(1, drawn=True)),
                     [("ce_type", label)], 0)  # fmt: skip
     hear(book, record)
     assert book.newest is not None
