@@ -294,11 +294,16 @@ def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) ->
 
 
 def _in_parts(rows: list[Row]) -> Iterator[list[Row]]:
-    """The rows in their order, a few at a time; `rows` lets go of what was handed out."""
-    while rows:
+    """The rows in their order, a few at a time; `rows` lets go of what was handed out.
+
+    At least once, so that every batch goes through every stage.
+    """
+    while True:
         some = rows[:PART_ROWS]
         del rows[:PART_ROWS]
         yield some
+        if not rows:
+            return
 
 
 def _note_age(batch: Batch, submitted_ms: int, left_ms: int) -> None:
