@@ -107,7 +107,8 @@ class Pipeline:
             self._score(some)
             mark("score")
             self._decide(some, drafts, under, batch)
-            mark("decide")
+            if rows:  # the last part's deciding ends with the answers
+                mark("decide")
         self._answer(reviews, drafts, under, batch)
         mark("decide")
         encode_batch(batch, drafts, under.now_ms, self._sealer)
