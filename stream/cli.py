@@ -30,10 +30,12 @@ from stream.ops.explain import explain
 from stream.ops.model_trial_cli import model_app
 from stream.ops.publish import publish
 from stream.ops.replay_cli import replay
+from stream.ops.screen_cli import screen
 from stream.ops.tail import tail
 from stream.ops.topics_cli import topics_app
 from stream.ops.watch_cli import watch
 from stream.ops.what_if_cli import what_if
+from stream.ops.whitelist_cli import whitelist_app
 from stream.policy.cli import app as policy_app
 
 EXIT_CODES = "Exit codes: 0 ok, 1 failed or drift, 2 configuration, 3 broker, 4 model."
@@ -121,10 +123,12 @@ app.command()(doctor)
 app.command()(disburse)
 app.command()(loop)
 app.command()(watch)
+app.command()(screen)
 app.add_typer(topics_app, name="topics")
 app.add_typer(control_app, name="control")
 app.add_typer(model_app, name="model")
 app.add_typer(audit_app, name="audit")
+app.add_typer(whitelist_app, name="whitelist")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(policy_app, name="policy")
 app.add_typer(conform_app, name="conform")

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     models_dir: Path = Field(default_factory=lambda: _shipped("models/onnx"))
     schemas_dir: Path = Field(default_factory=lambda: _shipped("schemas"))
     policy_file: Path = Field(_PACKAGE / "policy" / "policy.toml", description="the policy")
+    screening_file: Path = Field(
+        _PACKAGE / "screening" / "policy.toml", description="what an offer adds to the policy"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of /metrics and probes")
     metrics_port: int = Field(9464, ge=0, le=65_535, description="port of /metrics and probes")
     workers: int = Field(1, ge=1, le=256, description="worker processes on this host")

@@ -83,6 +83,11 @@ class _Store:
             value = txn.get(_CLUSTER)
         return None if value is None else value.decode()
 
+    def raw(self, topic: str) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value of a table, in order of key, as of one moment."""
+        with self._env.begin(db=self._tables[topic]) as txn, txn.cursor() as cursor:
+            yield from cursor
+
     def close(self) -> None:
         """Unmap the store."""
         self._env.close()
@@ -181,6 +186,16 @@ class StoreReader(_Store):
         """One snapshot, held for the length of a batch."""
         with self._env.begin(buffers=False) as txn:
             yield _Snapshot(txn, self._tables, self._meta)
+
+
+def read_entry(value: bytes) -> WhitelistEntry:
+    """An offer as it is stored; msgspec.MsgspecError when it is none."""
+    return _entry.decode(value)
+
+
+def read_bureau(value: bytes) -> BureauFeatures:
+    """A bureau view as it is stored; msgspec.MsgspecError when it is none."""
+    return _bureau.decode(value)
 
 
 def discard_store(folder: Path) -> None:

@@ -32,6 +32,7 @@ from stream.domain.decision import Audit, DeadLetterAudit, Decision
 from stream.domain.funnel import FunnelRow
 from stream.domain.instant import to_ms
 from stream.domain.outcome import LoanOutcome
+from stream.domain.profile import CustomerProfile
 from stream.domain.review import ReferralOutcome
 from stream.domain.whitelist import WhitelistEntry
 from stream.errors import PoisonError
@@ -40,6 +41,7 @@ from stream.ports import Record
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 TYPES: dict[str, type[msgspec.Struct]] = {
     "loan.applications": Application,
+    "customer.profiles": CustomerProfile,
     "whitelist.entries": WhitelistEntry,
     "bureau.features": BureauFeatures,
     "disbursement.decisions": Decision,

@@ -52,6 +52,9 @@ MAY_IMPORT = {
                      "stream.scoring"},
     # What the watch says must be the same after a restart, so it is core too.
     "stream.watch": {"msgspec", "stream.domain", "stream.policy", "stream.ports", "stream.scoring"},
+    # Offers must be the same from the same profiles, whoever screens; columns are its speed.
+    "stream.screening": {"msgspec", "numpy", "stream.domain", "stream.errors", "stream.policy",
+                         "stream.ports", "stream.scoring"},
     # A trial's end must be the same from the same records, whoever looks.
     "stream.trials": {"msgspec", "numpy", "stream.domain", "stream.watch"},
     "stream.errors": set(),
@@ -64,6 +67,7 @@ OUTSIDE = {
     "faust": {"loop"},
     "onnxruntime": {"edge"},
     "lmdb": {"edge"},
+    "pyarrow": {"ops"},
     # What only learning needs stays out of the engine, whose image does not have it.
     "lightgbm": {"lab"},
     "optbinning": {"lab"},
