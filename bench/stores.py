@@ -5,7 +5,7 @@
 Each kind runs in a process of its own on an empty folder: load in order of key, close, open
 again (with --cold after the machine's page cache was emptied), look up batches that hit and that
 miss, then look up while another thread updates at random. Values have 64 bytes, as a packed
-offer has. Bytes are blocks on disk. Needs `pip install rocksdict`.
+offer has. Bytes are blocks on disk. Needs the `bench` extra.
 """
 
 # ruff: noqa: D102 - the methods are those of `Store`
