@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pyarrow
 import pyarrow.parquet
+from confluent_kafka import KafkaError, Message
 
 from stream.config import Settings
 from stream.domain.profile import CustomerProfile
@@ -39,6 +40,11 @@ def publish_parquet(settings: Settings, file: Path, progress: Callable[[int, int
     columns = [n for n in source.schema_arrow.names if n in CustomerProfile.__struct_fields__]
     client, total, failed = producer(settings), source.metadata.num_rows, list[str]()
     sent = 0
+
+    def note(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            failed.append(error.name())
+
     for batch in source.iter_batches(ROWS, columns=columns):
         for row in batch.to_pylist():
             known = {name: value for name, value in row.items() if value is not None}
@@ -46,9 +52,7 @@ def publish_parquet(settings: Settings, file: Path, progress: Callable[[int, int
             value = _encoder.encode(known)
             while True:
                 try:
-                    client.produce(
-                        PROFILES, value, key, on_delivery=lambda e, _: e and failed.append(e.name())
-                    )
+                    client.produce(PROFILES, value, key, on_delivery=note)
                     break
                 except BufferError:
                     client.poll(0.1)

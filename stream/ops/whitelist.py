@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from stream.domain.bureau import BureauFeatures
 from stream.domain.instant import to_ms
 from stream.domain.topics import BUREAU, WHITELIST
+from stream.domain.whitelist import WhitelistEntry
 from stream.edge.lmdb_store import StoreReader, read_bureau, read_entry
 from stream.edge.store_snapshot import restore_snapshot
 from stream.errors import ConfigError
 
 LIMIT_STEPS_FEN = (1_000_000, 3_000_000, 5_000_000, 10_000_000, 20_000_000, 50_000_000)
 """Upper edges of the classes of limits: 10,000 to 500,000 yuan, then above."""
-_READERS = {WHITELIST: read_entry, BUREAU: read_bureau}
+_READERS: dict[str, Callable[[bytes], WhitelistEntry | BureauFeatures]] = {
+    WHITELIST: read_entry,
+    BUREAU: read_bureau,
+}
 
 
 def verify_store(folder: Path) -> dict[str, int]:

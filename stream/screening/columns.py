@@ -32,7 +32,7 @@ class Columns:
 
     def __init__(self, profiles: Sequence[CustomerProfile], terms: SegmentScreening) -> None:
         self.rows, self._terms, self._profiles = len(profiles), terms, profiles
-        self._figures = dict(
+        self._figures: dict[str, Column] = dict(
             zip(
                 FIGURES,
                 np.array([_all(profile) for profile in profiles], dtype=np.float64).T,
@@ -46,7 +46,8 @@ class Columns:
 
     def without_file(self) -> Mask:
         """Of whom the bureau knows nothing at all."""
-        return np.all([self._figures[name] < 0 for name in BUREAU_FIGURES], axis=0)
+        unknown: Mask = np.all([self._figures[name] < 0 for name in BUREAU_FIGURES], axis=0)
+        return unknown
 
     def matrix(self, names: Sequence[str]) -> npt.NDArray[np.float32]:
         """Feature rows in the order of `names`, shape (rows, names)."""
@@ -77,7 +78,8 @@ class Columns:
         return np.where(income < 0, MISSING, ratio)
 
     def _years(self) -> Column:
-        return np.minimum(self._figures["employment_years"], EMPLOYMENT_YEARS_MAX)
+        years: Column = np.minimum(self._figures["employment_years"], EMPLOYMENT_YEARS_MAX)
+        return years
 
     def _asked(self) -> float:
         return float(self._terms.ask_fen)

@@ -121,7 +121,7 @@ class Screening:
                 # A profile cannot say it; the engine asks again when the person applies.
                 continue
             hit = np.asarray(hits(column, edge), dtype=np.bool_)  # type: ignore[arg-type]
-            asked = ~no_file if of_bureau else np.True_
+            asked = ~no_file if of_bureau else np.ones_like(no_file)
             reasons.refuse(asked & np.where(column < 0, refers, hit), source.reason)
 
     def _score(self, rules: SegmentPolicy, columns: Columns, reasons: _Reasons) -> Ints:
