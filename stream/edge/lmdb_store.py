@@ -33,7 +33,8 @@ READERS_MAX = 512
 _entry = msgspec.msgpack.Decoder(plain_twin(WhitelistEntry))
 _bureau = msgspec.msgpack.Decoder(plain_twin(BureauFeatures))
 _values = msgspec.structs.astuple
-_versioned = msgspec.msgpack.Decoder(WhitelistEntry)
+_checked_entry = msgspec.msgpack.Decoder(WhitelistEntry)
+_checked_bureau = msgspec.msgpack.Decoder(BureauFeatures)
 _encoder = msgspec.msgpack.Encoder()
 _FRESH_AT = b"fresh_at_ms"
 _CLUSTER = b"cluster_id"
@@ -146,7 +147,7 @@ class StoreWriter(_Store):
 
     def _is_older(self, txn: lmdb.Transaction, key: bytes, entry: WhitelistEntry) -> bool:
         held = txn.get(key, db=self._tables[WHITELIST])
-        return held is not None and _versioned.decode(held).list_version > entry.list_version
+        return held is not None and _checked_entry.decode(held).list_version > entry.list_version
 
 
 class _Snapshot:
@@ -190,12 +191,12 @@ class StoreReader(_Store):
 
 def read_entry(value: bytes) -> WhitelistEntry:
     """An offer as it is stored; msgspec.MsgspecError when it is none."""
-    return _entry.decode(value)
+    return _checked_entry.decode(value)
 
 
 def read_bureau(value: bytes) -> BureauFeatures:
     """A bureau view as it is stored; msgspec.MsgspecError when it is none."""
-    return _bureau.decode(value)
+    return _checked_bureau.decode(value)
 
 
 def discard_store(folder: Path) -> None:

@@ -129,7 +129,8 @@ class Screening:
         scorer = self._scorers[rules.model]
         rows = columns.matrix(scorer.manifest.feature_names)
         required = list(scorer.manifest.required)
-        reasons.refuse((rows[:, required] < 0).any(axis=1), ReasonCode.DATA_INCOMPLETE)
+        lacking = np.any(rows[:, required] < 0, axis=1)
+        reasons.refuse(np.asarray(lacking, dtype=np.bool_), ReasonCode.DATA_INCOMPLETE)
         grades = np.zeros(columns.rows, dtype=np.int64)
         asked = np.flatnonzero(reasons.open)
         if not len(asked):
