@@ -6,6 +6,7 @@ TenMinuteError
 └── FatalError         stop loudly; the message says what to mend
     ├── ConfigError    a setting, policy or file is wrong (exit 2)
     ├── BrokerError    Kafka cannot be reached or refuses (exit 3)
+    │   └── BrokerAwayError  no answer yet: asking again may mend it
     └── ModelError     a model or its manifest cannot be trusted (exit 4)
 
 No message carries a value that came from a person: it names the field, the
@@ -92,6 +93,10 @@ class BrokerError(FatalError):
     """Kafka cannot be reached, started or refuses what the engine needs."""
 
     exit_code = Exit.BROKER
+
+
+class BrokerAwayError(BrokerError):
+    """No answer from Kafka, or none that holds: to be asked again by who can wait."""
 
 
 class ModelError(FatalError):

@@ -22,10 +22,11 @@ from stream.edge.letter_keys import read_sealer
 from stream.edge.lmdb_store import TOPICS, StoreReader
 from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
+from stream.edge.patience import Patience
 from stream.edge.shelf import ModelShelf
 from stream.edge.signals import follow_parent, stop_event
 from stream.edge.world import Local, check_copartitioned, open_world
-from stream.errors import BrokerError, ConfigError, Exit, FatalError
+from stream.errors import BrokerAwayError, BrokerError, ConfigError, Exit, FatalError
 from stream.limits import STORE_READY_SECONDS_MAX
 from stream.obs.health import HealthFile
 from stream.obs.logs import configure_logs
@@ -33,6 +34,9 @@ from stream.obs.metrics import EngineMetrics
 from stream.policy.load import load_policy
 from stream.switching import SwitchingPipeline
 from stream.worker import Worker
+
+TopicEnds = tuple[str, dict[tuple[str, int], int]]
+"""A cluster's id, and the offset after the last record of topics and partitions."""
 
 
 def run_keeper(settings: Settings) -> None:
@@ -54,8 +58,11 @@ def run_worker(settings: Settings, index: int) -> None:
     if settings.model_key_files == [DEMO_RELEASE_KEY]:
         log.warning("models_of_the_demo", reason="no model_key_files: set your release's key")
     metrics.policy_info.labels(policy.policy_id).set(1)
-    check_copartitioned(settings)
-    store = wait_for_store(settings, index, stop)
+    health = HealthFile(settings.health_dir, f"worker-{index}", os.getpid())
+    patience = Patience(stop, health, log)
+    patience.ask(lambda: check_copartitioned(settings))
+    found = patience.ask(lambda: topic_ends(settings))
+    store = wait_for_store(settings, found, health, stop) if found is not None else None
     if store is None:
         return
     models = {name: segment.model for name, segment in policy.segments.items()}
@@ -77,10 +84,11 @@ def run_worker(settings: Settings, index: int) -> None:
         ).run()
 
 
-def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> StoreReader | None:
-    """The store once it holds all that its topics held when this began; None when told to stop."""
-    health = HealthFile(settings.health_dir, f"worker-{index}", os.getpid())
-    cluster_id, targets = topic_ends(settings)
+def wait_for_store(
+    settings: Settings, ends: TopicEnds, health: HealthFile, stop: threading.Event
+) -> StoreReader | None:
+    """The store once it is of the cluster and at the ends given; None when told to stop."""
+    cluster_id, targets = ends
     deadline = time.monotonic() + STORE_READY_SECONDS_MAX
     store: StoreReader | None = None
     while not stop.wait(0.05):
@@ -107,8 +115,8 @@ def wait_for_store(settings: Settings, index: int, stop: threading.Event) -> Sto
     return None
 
 
-def topic_ends(settings: Settings) -> tuple[str, dict[tuple[str, int], int]]:
-    """The cluster's id, and the ends of the store's topics now."""
+def topic_ends(settings: Settings) -> TopicEnds:
+    """The cluster's id, and the ends of the store's topics now; BrokerAwayError without answer."""
     looker = consumer(settings, f"{settings.group_id}-look")
     try:
         cluster = looker.list_topics(timeout=15)
@@ -124,7 +132,7 @@ def topic_ends(settings: Settings) -> tuple[str, dict[tuple[str, int], int]]:
             for partition in topics[topic].partitions
         }
     except KafkaException as error:
-        raise BrokerError(
+        raise BrokerAwayError(
             f"no answer from {settings.bootstrap}: {error.args[0].name()}",
             fix="check that the broker runs and `bootstrap` names it",
         ) from None

@@ -27,7 +27,7 @@ from stream.edge.settled import ask_settled
 from stream.edge.shelf import ModelShelf
 from stream.edge.snapshots import Snapshots
 from stream.edge.watch import EngineWatcher, Ties
-from stream.errors import BrokerError
+from stream.errors import BrokerAwayError, BrokerError
 from stream.obs.health import HealthFile
 from stream.obs.metrics import EngineMetrics
 from stream.world import World
@@ -109,12 +109,15 @@ def open_world(
 
 
 def check_copartitioned(settings: Settings) -> None:
-    """BrokerError unless every topic of the money path has the declared partition count."""
+    """BrokerError unless every topic of the money path has the declared partition count.
+
+    BrokerAwayError where no broker says.
+    """
     looker = consumer(settings, f"{settings.group_id}-look")
     try:
         found = looker.list_topics(timeout=CALL_SECONDS).topics
     except KafkaException as error:
-        raise BrokerError(
+        raise BrokerAwayError(
             f"no answer from {settings.bootstrap}: {error.args[0].name()}",
             fix="check that the broker runs and `bootstrap` names it",
         ) from None

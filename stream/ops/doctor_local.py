@@ -19,6 +19,7 @@ from stream.policy.load import load_policy
 PYTHON_MIN = (3, 11)
 SCHEMAS = (
     "bureau.features",
+    "customer.profiles",
     "decision.audit",
     "decision.audit.checkpoints",
     "decision.audit.checkpoints.headers",
