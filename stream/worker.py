@@ -189,7 +189,10 @@ class Worker:
         if error.remedy is not Remedy.ABORT or not self._abort_all():
             self._outlets = []
         partitions = list(self._ledgers) if resume else []
+        # Whoever stands still does so on, whatever failed now.
+        held = {p: until for p, until in self._held.items() if p in partitions}
         self._drop(self._ledgers)
+        self._held = held
         if error.remedy is Remedy.HOLD:
             self._hold(partitions, error, batch)
         self._owed = partitions
@@ -302,12 +305,11 @@ class Worker:
         self, partitions: Sequence[int], error: TransactionError, batch: Batch | None
     ) -> None:
         """Stop the partitions whose records the topic refused; nothing of them is skipped."""
-        outputs = batch.outputs if batch is not None else []
-        refused = {output.partition for output in outputs if output.topic == error.topic}
         until = self._world.clock.seconds() + HOLD_SECONDS
+        refused = _refused(batch, error.topic) if batch is not None else set()
         held = [p for p in partitions if p in refused] or list(partitions)
         self._held.update(dict.fromkeys(held, until))
-        self._world.watcher.held(held, error)
+        self._world.watcher.held(sorted(self._held), error)
 
     def _let_go(self) -> None:
         """Try the partitions again whose time has come."""
@@ -318,6 +320,13 @@ class Worker:
         if due:
             self._held = {p: until for p, until in self._held.items() if p not in due}
             self._world.inbox.hold(due, held=False)
+
+
+def _refused(batch: Batch, topic: str | None) -> set[int]:
+    """Partitions that the records meant for a topic were read from: a stray leaves another's."""
+    if topic in INPUTS:
+        return {record.partition for record in batch.strays if record.topic == topic}
+    return {output.partition for output in batch.outputs if output.topic == topic}
 
 
 class RefusalError(BrokerError):

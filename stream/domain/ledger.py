@@ -146,7 +146,7 @@ class Ledger(Struct):
         return self.revoked_ms.get(applicant_token)
 
     def approved_since(self, segment: str, since_ms: int) -> tuple[int, int]:
-        """Approvals and fen approved in a segment at or after `since_ms`; forgets older ones."""
+        """Approvals and fen approved in a segment at or after `since_ms`."""
         window = self.approved.get(segment)
         return window.since(since_ms) if window is not None else (0, 0)
 
@@ -164,6 +164,8 @@ class Ledger(Struct):
                 known = self.answered.get(whose[1])
                 if known is None or known[2] != whose[0]:
                     self._forget_told(whose)
+        for window in self.approved.values():
+            window.forget(edge * HOUR_MS)
         return before - len(self.answered)
 
     def _take_decision(self, decision: Decision) -> None:

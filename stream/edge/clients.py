@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     Producer,
@@ -17,9 +18,25 @@ from confluent_kafka import (
 from stream.codec.keys import PARTITIONER
 from stream.config import Settings
 from stream.edge.client_log import CLIENT_LOG
-from stream.errors import BrokerError
+from stream.errors import BrokerAwayError, BrokerError
 from stream.limits import CONSUMER_QUEUE_KILOBYTES, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 from stream.ports import Record
+
+_AWAY = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+"""What a broker that starts, stops or hands over says, if anything; not that it refuses."""
 
 PROBE_SECONDS = 5.0
 """How long a verb waits for the first word of a broker."""
@@ -105,6 +122,16 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
             "logger": CLIENT_LOG,
         }
         | extra
+    )
+
+
+def unanswered(settings: Settings, error: KafkaException) -> BrokerError:
+    """What to raise for a question that got no answer: BrokerAwayError where asking again helps."""
+    code = error.args[0]
+    kind = BrokerAwayError if code.code() in _AWAY else BrokerError
+    return kind(
+        f"no answer from {settings.bootstrap}: {code.name()}",
+        fix="check that the broker runs, `bootstrap` names it and it lets this user in",
     )
 
 

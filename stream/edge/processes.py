@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from stream.config import DEMO_RELEASE_KEY, Settings, load_settings
-from stream.edge.clients import consumer
+from stream.edge.clients import consumer, unanswered
 from stream.edge.garbage import settle_down
 from stream.edge.keeper import Keeper
 from stream.edge.letter_keys import read_sealer
@@ -26,7 +26,7 @@ from stream.edge.patience import Patience
 from stream.edge.shelf import ModelShelf
 from stream.edge.signals import follow_parent, stop_event
 from stream.edge.world import Local, check_copartitioned, open_world
-from stream.errors import BrokerAwayError, BrokerError, ConfigError, Exit, FatalError
+from stream.errors import BrokerError, ConfigError, Exit, FatalError
 from stream.limits import STORE_READY_SECONDS_MAX
 from stream.obs.health import HealthFile
 from stream.obs.logs import configure_logs
@@ -132,10 +132,7 @@ def topic_ends(settings: Settings) -> TopicEnds:
             for partition in topics[topic].partitions
         }
     except KafkaException as error:
-        raise BrokerAwayError(
-            f"no answer from {settings.bootstrap}: {error.args[0].name()}",
-            fix="check that the broker runs and `bootstrap` names it",
-        ) from None
+        raise unanswered(settings, error) from None
     finally:
         looker.close()
 

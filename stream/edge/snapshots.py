@@ -18,7 +18,7 @@ import structlog
 from stream.domain.ledger import Ledger
 from stream.ports import Place, Positions
 
-FORMAT = 2
+FORMAT = 3
 """2: what events said is kept by person and application; 1 kept it by application alone."""
 _DIGEST_BYTES = 32
 

@@ -16,7 +16,7 @@ from stream.config import Settings
 from stream.domain.application import Segment
 from stream.domain.control import Switches
 from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, EVENTS, REVIEWS
-from stream.edge.clients import consumer
+from stream.edge.clients import consumer, unanswered
 from stream.edge.controls import Controls
 from stream.edge.inbox import CALL_SECONDS, KafkaInbox
 from stream.edge.lane import ThreadLane
@@ -27,7 +27,7 @@ from stream.edge.settled import ask_settled
 from stream.edge.shelf import ModelShelf
 from stream.edge.snapshots import Snapshots
 from stream.edge.watch import EngineWatcher, Ties
-from stream.errors import BrokerAwayError, BrokerError
+from stream.errors import BrokerError
 from stream.obs.health import HealthFile
 from stream.obs.metrics import EngineMetrics
 from stream.world import World
@@ -117,10 +117,7 @@ def check_copartitioned(settings: Settings) -> None:
     try:
         found = looker.list_topics(timeout=CALL_SECONDS).topics
     except KafkaException as error:
-        raise BrokerAwayError(
-            f"no answer from {settings.bootstrap}: {error.args[0].name()}",
-            fix="check that the broker runs and `bootstrap` names it",
-        ) from None
+        raise unanswered(settings, error) from None
     finally:
         looker.close()
     for topic in COPARTITIONED:

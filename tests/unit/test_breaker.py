@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from policy_cases import POLICY
 
 from stream.domain.application import Segment
+from stream.domain.approvals import Approvals
 from stream.domain.control import Action, Command, Scope, Switches
 from stream.policy.rules import BreakerLimits, partition_shares
 
@@ -52,3 +53,22 @@ def test_a_command_replaces_only_what_it_names() -> None:
 def test_a_limit_below_the_number_of_partitions_approves_nothing() -> None:
     """What cannot be shared out is referred, never rounded up."""
     assert partition_shares(POLICY, limits(5, None), 6)[Segment.FARMER].approvals_max == 0
+
+
+@given(
+    approvals=st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=20),
+    asked=st.lists(st.integers(-5, 60), max_size=8),
+    before_ms=st.integers(0, 50),
+)
+def test_asking_for_any_time_changes_no_later_answer(
+    approvals: list[tuple[int, int]], asked: list[int], before_ms: int
+) -> None:
+    """A clock an hour ahead for one batch must not empty the window for the next."""
+    window = Approvals()
+    for at_ms, amount_fen in approvals:
+        window.add(at_ms, amount_fen)
+    window.forget(before_ms)
+    kept = [approval for approval in approvals if approval[0] >= before_ms]
+    for since_ms in asked:
+        counted = [amount_fen for at_ms, amount_fen in kept if at_ms >= since_ms]
+        assert window.since(since_ms) == (len(counted), sum(counted))

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from confluent_kafka import KafkaError, KafkaException
 
+from stream.config import load_settings
 from stream.edge import patience
+from stream.edge.clients import unanswered
 from stream.edge.patience import Patience
 from stream.errors import BrokerAwayError, BrokerError
 from stream.obs.health import HealthFile, read_health
@@ -63,3 +66,20 @@ def test_what_no_waiting_mends_is_raised(tmp_path: Path, stop: threading.Event) 
 
     with pytest.raises(BrokerError, match=r"no topic loan\.applications"):
         _patience(tmp_path, stop).ask(question)
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [
+        (KafkaError._ALL_BROKERS_DOWN, True),
+        (KafkaError._TRANSPORT, True),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, True),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, False),
+        (KafkaError._AUTHENTICATION, False),
+        (KafkaError._SSL, False),
+    ],
+)
+def test_only_a_broker_that_is_away_is_waited_for(code: int, waits: bool) -> None:
+    """A wrong password or a missing right is told at once; no waiting mends it."""
+    error = unanswered(load_settings(), KafkaException(KafkaError(code)))
+    assert isinstance(error, BrokerAwayError) is waits

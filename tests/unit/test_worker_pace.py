@@ -23,14 +23,15 @@ from stream.world import World
 class Scene:
     """Everything around a worker of two partitions, as plain as it can be.
 
-    A batch takes `batch_seconds`; the dead-letter topic refuses records while `refusing`;
-    the next `failing` restores fail.
+    A batch takes `batch_seconds`; the topics in `refusing` refuse records; the next `failing`
+    restores fail. Records of `astray` partitions are sent on to the other one.
     """
 
     def __init__(self, most: int = 8) -> None:
         self.now = 0.0
         self.batch_seconds = 0.0
-        self.refusing = False
+        self.refusing: set[str] = set()
+        self.astray: set[int] = set()
         self.failing = 0
         self.limits: list[int] = []
         self.held: list[int] = []
@@ -74,8 +75,11 @@ class Scene:
     def run(self, records: Sequence[Record], *_: object) -> Batch:
         self.now += self.batch_seconds
         batch = Batch(records)
+        batch.strays = [r for r in records if r.partition in self.astray]
         batch.outputs = [
-            Output((DECISIONS, DEAD_LETTERS)[r.partition], r.partition, None, None, ())
+            Output(APPLICATIONS, 1 - r.partition, None, None, ())
+            if r.partition in self.astray
+            else Output((DECISIONS, DEAD_LETTERS)[r.partition], r.partition, None, None, ())
             for r in records
         ]
         return batch
@@ -116,8 +120,9 @@ class Scene:
         """Opened."""
 
     def send(self, outputs: Sequence[Output]) -> None:
-        if self.refusing and any(output.topic == DEAD_LETTERS for output in outputs):
-            raise TransactionError(Remedy.HOLD, "policy_violation", DEAD_LETTERS)
+        for output in outputs:
+            if output.topic in self.refusing:
+                raise TransactionError(Remedy.HOLD, "policy_violation", output.topic)
 
     def commit(self, positions: Positions, _identity: Identity) -> None:
         self.committed_offsets.update(positions)
@@ -173,7 +178,7 @@ def test_a_slow_batch_halves_the_next_and_quick_ones_let_it_grow_back() -> None:
 def test_only_the_partition_that_is_refused_stands_still_and_for_its_time() -> None:
     """The other goes on at once; after the time it is tried again, and held again."""
     scene = Scene()
-    scene.refusing = True
+    scene.refusing = {DEAD_LETTERS}
     scene.waiting = [_record(0, 0), _record(1, 0)]
     scene.step()
     assert scene.held == [1]
@@ -186,11 +191,41 @@ def test_only_the_partition_that_is_refused_stands_still_and_for_its_time() -> N
     scene.now += HOLD_SECONDS * 0.01
     scene.step()
     assert (scene.held, scene.said.count("held")) == ([1], 2)
-    scene.refusing = False
+    scene.refusing = set()
     scene.now += HOLD_SECONDS
     scene.step()
     scene.step()
     assert scene.committed_offsets[Place(APPLICATIONS, 1)] == 1
+
+
+def test_a_partition_that_stands_still_does_so_when_another_is_refused_too() -> None:
+    """Each for its own time: the later refusal does not let the earlier one go."""
+    scene = Scene()
+    scene.refusing = {DEAD_LETTERS}
+    scene.waiting = [_record(0, 0), _record(1, 0)]
+    scene.step()
+    assert scene.held == [1]
+    scene.now += HOLD_SECONDS / 2
+    scene.refusing = {DEAD_LETTERS, DECISIONS}
+    scene.step()
+    assert scene.held == [0, 1]
+    scene.now += HOLD_SECONDS / 2
+    scene.refusing = {DECISIONS}
+    scene.step()
+    scene.step()
+    assert scene.held == [0]
+    assert scene.committed_offsets[Place(APPLICATIONS, 1)] == 1
+
+
+def test_a_stray_that_is_refused_holds_the_partition_it_was_read_from() -> None:
+    """Its home goes on; read again at once, the stray would fail again for ever."""
+    scene = Scene()
+    scene.refusing, scene.astray = {APPLICATIONS}, {1}
+    scene.waiting = [_record(0, 0), _record(1, 0)]
+    scene.step()
+    assert scene.held == [1]
+    scene.step()
+    assert scene.committed_offsets[Place(APPLICATIONS, 0)] == 1
 
 
 @pytest.mark.parametrize("failures", [1, 5])
@@ -199,12 +234,12 @@ def test_a_restore_that_fails_is_tried_until_it_works_before_anything_is_read(
 ) -> None:
     """No record is decided on a ledger that is not there."""
     scene = Scene()
-    scene.refusing, scene.failing = True, failures
+    scene.refusing, scene.failing = {DEAD_LETTERS}, failures
     scene.waiting = [_record(1, 0)]
     scene.step()
     assert scene.said.count("still_failing") == failures
     assert scene.failing == 0
-    scene.refusing = False
+    scene.refusing = set()
     scene.now += HOLD_SECONDS
     scene.step()
     scene.step()
