@@ -18,7 +18,7 @@ from stream.config import load_settings
 from stream.domain.decision import Audit
 from stream.domain.topics import AUDIT
 from stream.errors import BrokerError, Exit
-from stream.ops.at_hand import at_hand_of
+from stream.ops.at_hand import at_hand_of, on_standard_error
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo, nearest_part
 from stream.ops.memo_trees import leaves_of, trees_part
@@ -64,7 +64,7 @@ def explain(
             err=True,
         )
         raise typer.Exit(Exit.FAILED)
-    finder = Finder(at_hand_of(settings, policy or ())) if nearest else None
+    finder = Finder(at_hand_of(settings, policy or (), on_standard_error)) if nearest else None
     found = finder.find(audit) if finder else None
     lacking = finder.lacking(audit) if finder else ""
     leaves = leaves_of(settings, audit) if trees else []

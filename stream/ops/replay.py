@@ -23,7 +23,7 @@ from stream.domain.instant import to_ms
 from stream.domain.topics import AUDIT
 from stream.edge.clients import require_topic
 from stream.errors import Exit
-from stream.ops.at_hand import at_hand_of
+from stream.ops.at_hand import at_hand_of, on_standard_error
 from stream.ops.audit_read import Source
 from stream.ops.crew import results, watched
 from stream.ops.dlq_show import spelt
@@ -115,7 +115,8 @@ class ReplayJob(NamedTuple):
 
 def run(settings: Settings, job: ReplayJob, workers: int, *, as_json: bool) -> Exit:
     """Replay what is wanted, tell it, and say how it went."""
-    at_hand_of(settings, job.policies)  # what is wrong with them is said once, and here
+    # What is wrong with them is said once, and here.
+    at_hand_of(settings, job.policies, on_standard_error)
     tally = Tally.empty()
     started = time.monotonic()
     with ExitStack() as stack:
