@@ -79,9 +79,13 @@ class ScreenSource:
         """Whether every owned partition has been read to its end."""
         return bool(self.books) and self.at_end >= self.books.keys()
 
-    def identity(self) -> Identity:
-        """The place in the group of this process, to commit under."""
-        return Identity("", self._client.consumer_group_metadata())
+    def identity(self) -> Identity | None:
+        """The place in the group to commit under; None when the group has let this member go.
+
+        A commit without a member is checked against nobody: it must not be made.
+        """
+        member = self._client.memberid()
+        return Identity(member, self._client.consumer_group_metadata()) if member else None
 
     def restore(self) -> None:
         """Go back to what has been committed, books included."""

@@ -32,7 +32,7 @@ from stream.edge.screen_book import Standing
 from stream.edge.screen_source import ScreenSource
 from stream.errors import BrokerError, Remedy, TransactionError
 from stream.policy.load import load_policy
-from stream.ports import Output, Place
+from stream.ports import Identity, Output, Place
 from stream.screening.batch import Outcome, screen_batch
 from stream.screening.policy import load_screening_policy
 from stream.screening.screen import Screening
@@ -76,7 +76,7 @@ class ScreenWorker:
         while not stop.is_set():
             messages = self._source.poll(BATCH_RECORDS, POLL_SECONDS)
             if messages:
-                self._batch(messages)
+                self._batch(messages, self._source.identity())
                 source = self._source
                 total = sum(source.ends[p] - source.starts[p] for p in source.books)
                 progress(self.counts["records"], max(total, self.counts["records"]))
@@ -87,7 +87,8 @@ class ScreenWorker:
         """Leave the group."""
         self._source.close()
 
-    def _batch(self, messages: Sequence[Message]) -> None:
+    def _batch(self, messages: Sequence[Message], identity: Identity | None) -> None:
+        """Screen and send; all is undone unless the member that read is the one that commits."""
         now_ms = time.time_ns() // 1_000_000
         by_partition: dict[int, list[Message]] = {}
         for message in messages:
@@ -97,11 +98,14 @@ class ScreenWorker:
             Place(PROFILES, p): (group[-1].offset() or 0) + 1 for p, group in by_partition.items()
         }
         try:
+            now = self._source.identity()
+            if identity is None or now is None or now.member != identity.member:
+                raise TransactionError(Remedy.ABORT, "identity_changed")
             self._outlet.begin()
             for partition, outcome in found.items():
                 group = by_partition[partition]
                 self._outlet.send(self._outputs(partition, group, outcome, now_ms))
-            self._outlet.commit(moved, self._source.identity())
+            self._outlet.commit(moved, identity)
         except TransactionError as error:
             self._recover(error)
             return

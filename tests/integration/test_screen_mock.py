@@ -120,3 +120,22 @@ def test_parquet_to_offers_and_what_changes_after(tmp_path: Path) -> None:
     ((_, kept, letter),) = letters
     assert (kept, letter["x-error-reason"]) == (b"", b"invalid")
     assert b"Li" not in b"".join(value for value in letter.values() if value)
+
+
+def test_who_is_no_member_any_more_commits_nothing(tmp_path: Path) -> None:
+    """A process the group has let go sends nothing; it starts again at what was committed."""
+    file = tmp_path / "people.parquet"
+    pq.write_table(pa.Table.from_pylist([_row(n) for n in range(5)]), file)
+    with MockBroker("test") as broker:
+        settings = load_settings(bootstrap=broker.bootstrap, state_dir=tmp_path / "one")
+        _topics(broker.bootstrap)
+        publish_parquet(settings, file, lambda _done, _total: None)
+        with closing(ScreenWorker(settings)) as worker:
+            is_member, gone = worker._source.identity, iter([None])
+            worker._source.identity = lambda: next(gone, is_member())  # type: ignore[method-assign]
+            worker.run(threading.Event(), lambda _done, _total: None, once=True)
+        entries = _read(broker.bootstrap, WHITELIST, lambda seen: len(seen) >= 5)
+    assert (worker.counts["transactions_failed"], worker.counts["upserted"]) == (1, 5)
+    assert sorted(row["applicant_token"] for row in map(_row, range(5))) == sorted(
+        key.decode() for key, _, _ in entries
+    )
