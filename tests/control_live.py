@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
+from engine_runs import ANSWER_SECONDS
 from typer.testing import CliRunner
 
 from stream.cli import app
 from stream.codec.decision_v1 import AUDITED, decode_audit
 from stream.config import Settings
 from stream.demo.channels import SCHEDULE_RATE, Kind, Schedule, build_schedule
+from stream.demo.parts import Parts, counter, get
 from stream.demo.publisher import Publisher
 from stream.demo.reconcile import Offsets, read, read_decisions
 from stream.demo.terms import LoanCase
@@ -91,6 +94,17 @@ def flowing(settings: Settings, people: Sequence[LoanCase], rate: float) -> Iter
         finally:
             stop.set()
             sending.result(30)
+
+
+def let_flow(settings: Settings, parts: Parts, applications: int) -> None:
+    """Wait until so many more have been decided, however long that takes here."""
+    name = "tenminute_applications_received_total"
+    enough = counter(get(settings, "/metrics")[1], name) + applications
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while counter(get(settings, "/metrics")[1], name) < enough:
+        parts.check()
+        assert time.monotonic() < deadline, "the applications do not flow"
+        time.sleep(0.05)
 
 
 class Answer(NamedTuple):

@@ -21,7 +21,8 @@ from stream.demo.synthetic import synthetic_cases
 from stream.demo.tables import bureau_rows, publish_bureau, publish_whitelist, whitelist_rows
 from stream.demo.terms import LoanCase, Run
 from stream.domain.instant import from_ms
-from stream.domain.topics import APPLICATIONS, INPUTS
+from stream.domain.outcome import LoanOutcome
+from stream.domain.topics import APPLICATIONS, INPUTS, OUTCOMES
 from stream.edge.clients import consumer
 from stream.obs.health import read_health
 
@@ -80,6 +81,14 @@ def publish(settings: Settings, people: list[LoanCase], at_ms: int | None = None
             value=json.encode(application),
             headers=[*cloud_event("loan.application.v1", "/test", at, at)],
         )
+    assert client.flush(30) == 0
+
+
+def publish_outcomes(settings: Settings, outcomes: Sequence[LoanOutcome]) -> None:
+    """What became of loans, in this order for each person."""
+    client = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": PARTITIONER})
+    for each in outcomes:
+        client.produce(OUTCOMES, json.encode(each), each.applicant_token)
     assert client.flush(30) == 0
 
 

@@ -14,7 +14,7 @@ import msgspec
 from stream.audit.again import Again, decide_again
 from stream.audit.at_hand import AtHand, Ready, Wanted
 from stream.audit.verdict import Sides, Verdict, compare
-from stream.codec.decision_v1 import decode_audit, is_dead_letter_audit
+from stream.codec.decision_v1 import decision_audit
 from stream.domain.decision import Audit
 
 _ODD = (msgspec.DecodeError, UnicodeDecodeError, ValueError, KeyError, ArithmeticError)
@@ -70,11 +70,11 @@ class Replayer:
         for index, value in enumerate(values):
             found.append(Replayed(Verdict.NOT_A_DECISION))
             try:
-                audit = decode_audit(value)
+                audit = decision_audit(value)
             except _ODD as error:
-                if not is_dead_letter_audit(value):
-                    found[index] = Replayed(Verdict.UNREADABLE, detail=type(error).__name__)
-            else:
+                found[index] = Replayed(Verdict.UNREADABLE, detail=type(error).__name__)
+                continue
+            if audit is not None:
                 groups.setdefault(Wanted.of(audit), []).append(_Case(index, audit, value))
         for wanted, cases in groups.items():
             ready = self._at_hand.ready(wanted)

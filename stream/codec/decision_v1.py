@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import msgspec
 
 from stream import __version__
 from stream.codec.headers import Headers, cloud_event
-from stream.domain.bureau import BureauFeatures
 from stream.domain.decision import (
     Audit,
-    Contribution,
     DeadLetterAudit,
     Decision,
-    RuleHit,
-    ShadowScore,
-    Standing,
 )
 from stream.domain.instant import from_ms
-from stream.domain.whitelist import WhitelistEntry
 from stream.errors import PoisonError
 from stream.ports import Record
 
@@ -32,25 +25,6 @@ _encoder = msgspec.json.Encoder()
 _decision = msgspec.json.Decoder(Decision)
 _audit = msgspec.json.Decoder(Audit)
 _dead_letter_audit = msgspec.json.Decoder(DeadLetterAudit)
-
-
-class _Spliced(msgspec.Struct, gc=False, omit_defaults=True):
-    """An `Audit` some parts of which are JSON already; field for field the same bytes."""
-
-    decision: msgspec.Raw
-    rules: Sequence[RuleHit]
-    features: dict[str, float]
-    contributions: tuple[Contribution, ...]
-    log_odds: float | None
-    application: msgspec.Raw
-    referral_outcome: None
-    whitelist_entry: WhitelistEntry | None
-    bureau: BureauFeatures | None
-    standing: Standing
-    source_partition: int
-    source_offset: int
-    engine_version: str
-    shadows: Sequence[ShadowScore] = ()
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -100,21 +74,9 @@ def encode_audit(
     """
     if decision is None or application is None:
         return _encoder.encode(audit)
-    spliced = _Spliced(
-        msgspec.Raw(decision),
-        audit.rules,
-        audit.features,
-        audit.contributions,
-        audit.log_odds,
-        msgspec.Raw(application),
-        None,
-        audit.whitelist_entry,
-        audit.bureau,
-        audit.standing,
-        audit.source_partition,
-        audit.source_offset,
-        audit.engine_version,
-        audit.shadows,
+    # Raw bytes stand in for the parts: the encoder copies them as they are.
+    spliced = msgspec.structs.replace(
+        audit, decision=msgspec.Raw(decision), application=msgspec.Raw(application)
     )
     return _encoder.encode(spliced)
 

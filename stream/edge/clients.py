@@ -20,7 +20,7 @@ from stream.config import Settings
 from stream.edge.client_log import CLIENT_LOG
 from stream.errors import BrokerAwayError, BrokerError
 from stream.limits import CONSUMER_QUEUE_KILOBYTES, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
-from stream.ports import Record
+from stream.ports import Identity, Record
 
 _AWAY = frozenset(
     {
@@ -123,6 +123,15 @@ def consumer(settings: Settings, group: str, **extra: Any) -> Consumer:  # noqa:
         }
         | extra
     )
+
+
+def identity_of(client: Consumer) -> Identity | None:
+    """The member that a client is, to commit under; None when the group has let it go.
+
+    A commit without a member is checked against nobody: it must not be made.
+    """
+    member = client.memberid()
+    return Identity(member, client.consumer_group_metadata()) if member else None
 
 
 def unanswered(settings: Settings, error: KafkaException) -> BrokerError:

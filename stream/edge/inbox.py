@@ -15,7 +15,7 @@ from confluent_kafka import (
 
 from stream.config import Settings
 from stream.domain.topics import INPUTS
-from stream.edge.clients import consumer, record_of
+from stream.edge.clients import consumer, identity_of, record_of
 from stream.edge.offsets import bounds_of, committed_of
 from stream.errors import BrokerError
 from stream.ports import Identity, Listener, Place, Positions, Record
@@ -100,10 +100,7 @@ class KafkaInbox:
 
     def identity(self) -> Identity | None:
         """Member id and the client's proof; None when the group has let this member go."""
-        member = self._client.memberid()
-        if not member:
-            return None
-        return Identity(member, self._client.consumer_group_metadata())
+        return identity_of(self._client)
 
     def committed(self, places: Sequence[Place]) -> dict[Place, int | None]:
         """Stable committed offsets; BrokerError when the broker does not say."""

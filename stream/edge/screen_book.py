@@ -9,22 +9,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import lmdb
 
 from stream.limits import STORE_MAP_BYTES
+from stream.screening.batch import Held
 
 _VALUE = struct.Struct("<QQ")
 _OFFSET = b"offset"
 _OWNER = b"topic"
-
-
-class Standing(NamedTuple):
-    """The fingerprint of an offer that stands, and the end of its validity."""
-
-    fingerprint: int
-    valid_to_ms: int
 
 
 def compact(key: bytes) -> bytes:
@@ -65,14 +58,14 @@ class ScreenBook:
         with self._env.begin() as txn:
             return int(txn.stat(self._people)["entries"])
 
-    def standing(self, keys: Sequence[bytes]) -> list[Standing | None]:
+    def standing(self, keys: Sequence[bytes]) -> list[Held | None]:
         """What stands for each key."""
         with self._env.begin(db=self._people) as txn:
             found = [txn.get(compact(key)) for key in keys]
-        return [None if value is None else Standing(*_VALUE.unpack(value)) for value in found]
+        return [None if value is None else Held(*_VALUE.unpack(value)) for value in found]
 
     def write(
-        self, changes: Iterable[tuple[bytes, Standing | None]], offset: int | None = None
+        self, changes: Iterable[tuple[bytes, Held | None]], offset: int | None = None
     ) -> None:
         """Note what has been committed; with `offset`, that the topic has been read so far."""
         with self._env.begin(write=True) as txn:

@@ -21,10 +21,11 @@ from stream.config import Settings
 from stream.domain.instant import to_ms
 from stream.domain.topics import PROFILES, WHITELIST
 from stream.domain.whitelist import WhitelistEntry
-from stream.edge.clients import consumer
-from stream.edge.screen_book import ScreenBook, Standing
+from stream.edge.clients import consumer, identity_of
+from stream.edge.screen_book import ScreenBook
 from stream.errors import BrokerError, ConfigError
 from stream.ports import Identity, Place
+from stream.screening.batch import Held
 from stream.screening.offers import fingerprint
 
 ANSWER_SECONDS = 30.0
@@ -80,12 +81,8 @@ class ScreenSource:
         return bool(self.books) and self.at_end >= self.books.keys()
 
     def identity(self) -> Identity | None:
-        """The place in the group to commit under; None when the group has let this member go.
-
-        A commit without a member is checked against nobody: it must not be made.
-        """
-        member = self._client.memberid()
-        return Identity(member, self._client.consumer_group_metadata()) if member else None
+        """The place in the group to commit under; None when the group has let this member go."""
+        return identity_of(self._client)
 
     def restore(self) -> None:
         """Go back to what has been committed, books included."""
@@ -168,15 +165,15 @@ class ScreenSource:
             f"{WHITELIST} {partition} was not read to its end", fix="tenminute doctor"
         )
 
-    def _standing(self, message: Message) -> tuple[bytes, Standing | None]:
+    def _standing(self, message: Message) -> tuple[bytes, Held | None]:
         key, value = message.key() or b"\0", message.value()
         if value is None:
             return key, None
         try:
             entry = _entry.decode(value)
-            standing = Standing(fingerprint(entry), to_ms(entry.valid_to))
+            standing = Held(fingerprint(entry), to_ms(entry.valid_to))
         except ValueError:  # not an offer, so the next screening replaces it
-            return key, Standing(0, 0)
+            return key, Held(0, 0)
         if entry.list_version > self._version:
             raise ConfigError(
                 f"the whitelist is at version {entry.list_version}, this screening at "

@@ -28,7 +28,6 @@ from stream.edge.letter_keys import read_sealer
 from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
 from stream.edge.outlet import KafkaOutlet
-from stream.edge.screen_book import Standing
 from stream.edge.screen_source import ScreenSource
 from stream.errors import BrokerError, Remedy, TransactionError
 from stream.policy.load import load_policy
@@ -111,8 +110,7 @@ class ScreenWorker:
             return
         for partition, outcome in found.items():
             self._source.books[partition].write(
-                (change.key, None if change.held is None else Standing(*change.held))
-                for change in outcome.changes
+                (change.key, change.held) for change in outcome.changes
             )
             self.counts.update(outcome.counts)
 

@@ -13,8 +13,14 @@ from stream.screening.decode import take
 from stream.screening.offers import DAY_MS
 from stream.screening.screen import Screening, Verdicts
 
-Held = tuple[int, int]
-"""Fingerprint of the offer that stands and the end of its validity, epoch milliseconds."""
+
+class Held(NamedTuple):
+    """The fingerprint of an offer that stands, and the end of its validity."""
+
+    fingerprint: int
+    valid_to_ms: int
+
+
 Look = Callable[[Sequence[bytes]], Sequence[Held | None]]
 _encoder = msgspec.json.Encoder()
 
@@ -79,9 +85,13 @@ def _of_segment(
                 counts["removed"] += 1
             continue
         counts["listed"] += 1
-        if standing is not None and standing[0] == found and standing[1] > renew_ms:
+        if (
+            standing is not None
+            and standing.fingerprint == found
+            and standing.valid_to_ms > renew_ms
+        ):
             counts["unchanged"] += 1
             continue
         value = _encoder.encode(screening.entry(verdicts, index, now_ms))
-        changes.append(Change(key, value, (found, valid_to_ms), ""))
+        changes.append(Change(key, value, Held(found, valid_to_ms), ""))
         counts["upserted"] += 1

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from control_live import Answer, Given, answers, flowing, give, say
+from control_live import Answer, Given, answers, flowing, give, let_flow, say
 from engine_runs import (
-    ANSWER_SECONDS,
     await_caught_up,
     cases,
     engine_settings,
@@ -83,24 +82,13 @@ class Stopped(NamedTuple):
         return self.stop.last_affected_ms < answer.at_ms < self.resume.issued_ms
 
 
-def _let_flow(live: Live, applications: int) -> None:
-    """Wait until so many more have been decided, however long that takes here."""
-    name = "tenminute_applications_received_total"
-    enough = counter(get(live.settings, "/metrics")[1], name) + applications
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while counter(get(live.settings, "/metrics")[1], name) < enough:
-        live.parts.check()
-        assert time.monotonic() < deadline, "the applications do not flow"
-        time.sleep(0.05)
-
-
 def _stop_and_resume(live: Live, scope: str, name: str) -> Stopped:
     named = [f"--{scope}", name]
     stop = give(live.settings, "stop", *named)
     _, listed = say(live.settings, "list")
-    _let_flow(live, 24)
+    let_flow(live.settings, live.parts, 24)
     resume = give(live.settings, "resume", "--yes", *named)
-    _let_flow(live, 24)
+    let_flow(live.settings, live.parts, 24)
     attribute = "segment" if scope == "model" else scope  # each segment has a model of its name
     return Stopped(attribute, name, stop, listed["in_force"][0], resume)
 
@@ -115,11 +103,11 @@ def test_a_stop_holds_from_its_last_decision_until_its_resume(live: Live) -> Non
     measured = "tenminute_control_last_affected_seconds_count"
     since = end_offsets(bootstrap)
     with flowing(settings, live.people[STOPPED], RATE):
-        _let_flow(live, 30)
+        let_flow(live.settings, live.parts, 30)
         before = counter(get(settings, "/metrics")[1], measured)
         scopes = (("segment", "farmer"), ("model", "merchant"), ("channel", "mobile_bank"))
         stops = [_stop_and_resume(live, *scope) for scope in scopes]
-        _let_flow(live, 60)
+        let_flow(live.settings, live.parts, 60)
         after = counter(get(settings, "/metrics")[1], measured)
     await_caught_up(settings, live.parts)
     found = answers(bootstrap, since)
@@ -164,13 +152,13 @@ def test_limits_trip_refer_and_recover_when_the_window_has_moved(live: Live) -> 
     farmers = ("limits", "--segment", "farmer")
     merchants = ("limits", "--segment", "merchant")
     with flowing(settings, live.people[LIMITED], RATE):
-        _let_flow(live, 20)
+        let_flow(live.settings, live.parts, 20)
         give(settings, *farmers, "--approvals-max", str(count))
         give(settings, *merchants, "--amount-max-yuan", str(yuan))
         time.sleep(2.5 * WINDOW_MS / 1_000)
         give(settings, *farmers, "--default")
         ended = give(settings, *merchants, "--default")
-        _let_flow(live, 40)
+        let_flow(live.settings, live.parts, 40)
     await_caught_up(settings, live.parts)
     found = answers(bootstrap, since)
     standings = [(answer, answer.audit.standing) for answer in found if answer.rule("breaker")]
@@ -191,7 +179,7 @@ def test_the_bench_measures_what_the_topic_shows(live: Live) -> None:
     """No farmer is approved after the decision that `bench/control.py` takes from the workers."""
     bench = runpy.run_path(str(Path(__file__).parents[2] / "bench" / "control.py"))
     with flowing(live.settings, live.people[MEASURED], RATE):
-        _let_flow(live, 40)
+        let_flow(live.settings, live.parts, 40)
         stops = bench["stop_and_resume"](live.settings, 2)
     await_caught_up(live.settings, live.parts)
     late = bench["last_approvals"](live.settings.bootstrap, stops)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from control_live import Answer, answers, flowing
+from control_live import Answer, answers, flowing, let_flow
 from engine_runs import ANSWER_SECONDS, cases, engine_settings, load_tables, running
 from model_cases import FARMER, RELEASE_KEY, released, two_operators
 from typer.testing import CliRunner
@@ -19,7 +18,7 @@ from stream.broker import EmbeddedBroker
 from stream.cli import app
 from stream.codec.signatures import public_pem
 from stream.config import DEMO_RELEASE_KEY, Settings
-from stream.demo.parts import Parts, counter, get
+from stream.demo.parts import Parts
 from stream.demo.reconcile import end_offsets
 from stream.demo.terms import LoanCase
 from stream.domain.instant import to_ms
@@ -90,41 +89,30 @@ def live(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Live]:
         yield Live(settings, private_files, parts, people)
 
 
-def let_flow(live: Live, applications: int) -> None:
-    """Wait until so many more have been decided."""
-    name = "tenminute_applications_received_total"
-    enough = counter(get(live.settings, "/metrics")[1], name) + applications
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while counter(get(live.settings, "/metrics")[1], name) < enough:
-        live.parts.check()
-        assert time.monotonic() < deadline, "not enough was decided in time"
-        time.sleep(0.1)
-
-
 def test_versions_change_places_while_applications_flow(live: Live, tmp_path: Path) -> None:
     """Shadow, canary, promote by two, a version refused, rollback: no restart, no mixed record."""
     since = end_offsets(live.settings.bootstrap)
     proposal = tmp_path / "promote.json"
     done: dict[str, tuple[int, Any]] = {}
     with flowing(live.settings, live.people, RATE):
-        let_flow(live, 20)
+        let_flow(live.settings, live.parts, 20)
         done["shadow"] = live.say("shadow", "farmer", "2.0.0", keys=1)
-        let_flow(live, 20)
+        let_flow(live.settings, live.parts, 20)
         done["canary"] = live.say("canary", "farmer", "3.0.0", "--share", "50")
-        let_flow(live, 60)
+        let_flow(live.settings, live.parts, 60)
         done["canary off"] = live.say("canary", "farmer", "--off", keys=1)
         done["alone"] = live.say("promote", "farmer", "2.0.0", keys=1)
         live.say("promote", "farmer", "2.0.0", "--propose", str(proposal), keys=1)
         bo = ["--key-file", str(live.keys[1]), "--yes", "--wait"]
         done["approve"] = say(live.settings, "approve", str(proposal), *bo)
-        let_flow(live, 40)
+        let_flow(live.settings, live.parts, 40)
         listed = say(live.settings, "list")[1]["models"]
         done["refused"] = give_what_workers_refuse(live)
-        let_flow(live, 20)
+        let_flow(live.settings, live.parts, 20)
         # What was refused is still on the topic: going back from it makes both agree.
         done["settle"] = live.say("rollback", "farmer")
         done["rollback"] = live.say("rollback", "farmer", "--to", BEFORE)
-        let_flow(live, 30)
+        let_flow(live.settings, live.parts, 30)
     found = [each for each in answers(live.settings.bootstrap, since) if each.decision.model]
     codes = {name: code for name, (code, _) in done.items()}
     assert codes == {

@@ -11,11 +11,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 import structlog
 import structlog.testing
-from confluent_kafka import Producer
 from control_live import answers
 from engine_runs import (
     ANSWER_SECONDS,
@@ -24,6 +22,7 @@ from engine_runs import (
     engine_settings,
     load_tables,
     publish,
+    publish_outcomes,
     running,
 )
 from model_cases import FARMER, RELEASE_KEY, released, two_operators
@@ -31,7 +30,6 @@ from typer.testing import CliRunner
 
 from stream.broker import EmbeddedBroker
 from stream.cli import app
-from stream.codec.keys import PARTITIONER
 from stream.codec.signatures import public_pem
 from stream.config import DEMO_RELEASE_KEY, Settings
 from stream.demo.reconcile import end_offsets
@@ -39,7 +37,6 @@ from stream.domain.application import Segment
 from stream.domain.decision import Decision, Outcome
 from stream.domain.lineup import Alias
 from stream.domain.outcome import OutcomeEvent, outcome_of
-from stream.domain.topics import OUTCOMES
 from stream.edge.key_pairs import GUARD, command_keys
 from stream.ops.control import look
 from stream.ops.model_trial import TrialDesk
@@ -120,11 +117,8 @@ def tell(settings: Settings, paid: list[Decision], bad: list[Decision]) -> None:
     """Outcomes: all were paid out, these went bad."""
     now_ms = time.time_ns() // 1_000_000
     said = [outcome_of(each, OutcomeEvent.DISBURSED, now_ms) for each in paid]
-    client = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": PARTITIONER})
-    for outcomes in (said, [outcome_of(each, OutcomeEvent.DEFAULT, now_ms) for each in bad]):
-        for each in outcomes:
-            client.produce(OUTCOMES, msgspec.json.encode(each), each.applicant_token)
-        assert client.flush(30) == 0
+    publish_outcomes(settings, said)
+    publish_outcomes(settings, [outcome_of(each, OutcomeEvent.DEFAULT, now_ms) for each in bad])
 
 
 def test_bad_loans_end_the_trial_and_the_champion_decides(

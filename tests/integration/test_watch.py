@@ -10,10 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import structlog
-from confluent_kafka import Producer
 from control_live import Answer, answers, say
 from engine_runs import (
     ANSWER_SECONDS,
@@ -22,19 +20,18 @@ from engine_runs import (
     engine_settings,
     load_tables,
     publish,
+    publish_outcomes,
     running,
 )
 from typer.testing import CliRunner
 
 from stream.broker import EmbeddedBroker
 from stream.cli import app
-from stream.codec.keys import PARTITIONER
 from stream.config import Settings
 from stream.demo.reconcile import end_offsets
 from stream.domain.application import Segment
 from stream.domain.decision import Decision, Outcome
-from stream.domain.outcome import LoanOutcome, OutcomeEvent, outcome_of
-from stream.domain.topics import OUTCOMES
+from stream.domain.outcome import OutcomeEvent, outcome_of
 from stream.edge.key_pairs import GUARD, command_keys
 from stream.edge.watch_book import WatchBook
 from stream.obs.watch_metrics import WatchMetrics
@@ -86,13 +83,6 @@ def _loans(found: dict[str, Any], segment: str) -> tuple[int, int]:
     """All loans of a segment and the bad ones among them."""
     rows = [row for row in found["vintages"] if row["segment"] == segment]
     return sum(row["loans"] for row in rows), sum(row["bad_loans"] for row in rows)
-
-
-def _tell(settings: Settings, outcomes: Sequence[LoanOutcome]) -> None:
-    client = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": PARTITIONER})
-    for each in outcomes:
-        client.produce(OUTCOMES, msgspec.json.encode(each), each.applicant_token)
-    assert client.flush(30) == 0
 
 
 @contextmanager
@@ -156,7 +146,7 @@ def test_bad_loans_refer_their_segment_and_no_other(
         now_ms = time.time_ns() // 1_000_000
         good = [outcome_of(each, OutcomeEvent.DISBURSED, now_ms) for each in paid]
         bad = [outcome_of(each, OutcomeEvent.DEFAULT, now_ms) for each in farmers[:BAD]]
-        _tell(settings, [*bad, *good, *bad, *reversed(good)])
+        publish_outcomes(settings, [*bad, *good, *bad, *reversed(good)])
         with _watching(settings, tmp_path / "keys" / "guard.key"):
             command_id = _await_referred(settings, Segment.FARMER)
             known = end_offsets(settings.bootstrap)

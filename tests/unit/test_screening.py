@@ -19,12 +19,12 @@ from stream.domain.instant import from_ms, to_ms
 from stream.domain.profile import UNKNOWN_PCT, CustomerProfile
 from stream.domain.whitelist import WhitelistEntry
 from stream.edge.onnx_scorer import load_models
-from stream.edge.screen_book import ScreenBook, Standing
+from stream.edge.screen_book import ScreenBook
 from stream.errors import ConfigError
 from stream.policy.load import load_policy
 from stream.scoring.features import build_row
 from stream.scoring.scorecard import to_points
-from stream.screening.batch import Outcome, screen_batch
+from stream.screening.batch import Held, Outcome, screen_batch
 from stream.screening.columns import Columns
 from stream.screening.decode import take
 from stream.screening.offers import DAY_MS, fingerprint
@@ -89,7 +89,7 @@ def nobody(keys: Sequence[bytes]) -> list[None]:
 
 def run(book: ScreenBook, *given_profiles: CustomerProfile, now_ms: int = NOW_MS) -> Outcome:
     outcome = screen_batch(SCREENING, sent(*given_profiles), book.standing, now_ms)
-    book.write((c.key, None if c.held is None else Standing(*c.held)) for c in outcome.changes)
+    book.write((c.key, c.held) for c in outcome.changes)
     return outcome
 
 
@@ -273,7 +273,7 @@ def test_a_book_of_another_cluster_is_dropped(tmp_path: Path) -> None:
     for owner, held in (("one", 1), ("one", 1), ("two", 0)):
         kept = ScreenBook(tmp_path, owner)
         if owner == "one":
-            kept.write([(b"k", Standing(1, 2))], offset=7)
+            kept.write([(b"k", Held(1, 2))], offset=7)
         assert (held, 7 * held) == (len(kept), kept.offset)
         kept.close()
 
