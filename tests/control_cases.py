@@ -75,7 +75,10 @@ def commands(draw: st.DrawFn) -> Command:
     if draw(st.booleans()):
         model = {"alias": draw(st.sampled_from(("challenger", "shadow")))}
         if draw(st.booleans()):
-            model = {"alias": "champion", "version": "1.1.0", "manifest_sha256": "a" * 64}
+            model = {
+                "alias": "champion", "version": "1.1.0", "manifest_sha256": "a" * 64,
+                "replaces": "1.0.0", "replaces_sha256": "b" * 64,
+            }  # fmt: skip
         name = draw(st.sampled_from(MODELS))
         return command(action="model", scope="model", name=name, model=model, **at)
     if draw(st.booleans()):

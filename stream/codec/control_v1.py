@@ -46,6 +46,7 @@ class Refusal(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     FOUR_EYES = "four_eyes"
     MODEL_REFUSED = "model_refused"
+    NOT_IN_FORCE = "not_in_force"
     BEYOND_KEY = "beyond_key"
 
 

@@ -4,6 +4,7 @@ A command acts on one switch: a stop of everything, a segment, a channel or a
 model, the breaker limits or the guard of a segment, or an alias of a model. The
 newest command of a switch is in force, by the time it was issued and then by its
 place on `decision.control`, so the order in which commands are read changes nothing.
+What lets a model decide must follow from the champion in force (`Switches.unfit`).
 """
 
 from __future__ import annotations
@@ -208,10 +209,41 @@ class Switches(Struct, frozen=True):
             return None
         return Limits(command.approvals_max, command.amount_max_fen, command.command_id)
 
+    def places(self, model_id: str) -> dict[Alias, Placed]:
+        """The commands that say who stands where; a new champion ends the trial before it."""
+        found = {alias: self.in_force.get(_alias_key(alias, model_id)) for alias in Alias}
+        leads, tried = found[Alias.CHAMPION], found[Alias.CHALLENGER]
+        if leads is not None and tried is not None and tried.rank < leads.rank:
+            del found[Alias.CHALLENGER]
+        return {alias: placed for alias, placed in found.items() if placed is not None}
+
     def aliases(self, model_id: str) -> Aliases:
         """What commands have said of a model's places."""
-        standing = (self.in_force.get(_alias_key(alias, model_id)) for alias in Alias)
-        return Aliases(*(placed.command.model if placed else None for placed in standing))
+        standing = self.places(model_id)
+        return Aliases(*(standing[a].command.model if a in standing else None for a in Alias))
+
+    def unfit(self, placed: Placed) -> str | None:
+        """Why a model's command does not follow from what is in force; None where it does.
+
+        To be asked of each command in the order of the topic, and what it refuses left
+        out: then all readers, whenever they begin, agree. The first champion commanded
+        is taken at its word about whom it replaces.
+        """
+        command, change = placed.command, placed.command.model
+        leads = self.in_force.get(_alias_key(Alias.CHAMPION, command.name))
+        if change is None or not change.decides or leads is None or leads.command.model is None:
+            return None
+        if placed.rank < leads.rank:
+            return "a newer command on the champion is in force"
+        stands, again = leads.command.model.pin, change.alias is Alias.CHAMPION
+        again = again and (change.pin, change.replaced) == (stands, leads.command.model.replaced)
+        if change.replaced != stands and not again:
+            return (
+                f"given when {change.replaces} was champion; now it is {stands.version}"
+                if change.replaces != stands.version
+                else f"given over another release of {stands.version} than the one in force"
+            )
+        return None
 
 
 class AckResult(StrEnum):

@@ -32,12 +32,20 @@ class Alias(StrEnum):
     SHADOW = "shadow"
 
 
+class Pin(NamedTuple):
+    """Exactly one release: its version, and the hash of its manifest."""
+
+    version: str
+    manifest_sha256: str
+
+
 class ModelChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """An alias of a model for one version of it; without a version the place is empty from now on.
 
     `manifest_sha256` pins the very release that was looked at. `replaces` is the
-    champion that stood when the command was given: a worker that starts and
-    cannot have the new one takes that.
+    champion that stood when the command was given, pinned in the same way: whom a new
+    champion follows, and whose applicants a challenger takes. Where another one stands the
+    command is refused; a worker that starts and cannot have the new champion takes that one.
     """
 
     alias: Alias
@@ -46,6 +54,7 @@ class ModelChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     share_bps: Annotated[int, Meta(ge=1, le=SHARE_BPS_MAX)] | None = None
     salt: Salt | None = None
     replaces: Version | None = None
+    replaces_sha256: Sha256 | None = None
     rollback: bool = False
 
     def __post_init__(self) -> None:
@@ -55,25 +64,43 @@ class ModelChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
         tried = self.alias is Alias.CHALLENGER and self.version is not None
         if tried != (self.share_bps is not None) or tried != (self.salt is not None):
             raise ValueError("a challenger, and nobody else, has a share and a salt")
-        leads = self.alias is Alias.CHAMPION
-        if leads and self.version is None:
+        if self.alias is Alias.CHAMPION and self.version is None:
             raise ValueError("a champion has a version")
-        if not leads and (self.rollback or self.replaces is not None):
-            raise ValueError("only a champion replaces or rolls back")
-        if self._goes_back and not self.rollback:
+        self._check_replaced()
+
+    def _check_replaced(self) -> None:
+        """ValueError unless who gets to decide names whom it replaces and is no older unasked."""
+        named = self.replaces is not None, self.replaces_sha256 is not None
+        if named != (self.decides, self.decides):
+            raise ValueError("who gets to decide, and nobody else, names the champion it replaces")
+        if self.replaces is None or self.version is None:
+            if self.rollback:
+                raise ValueError("only who gets to decide goes back")
+            return
+        if order(self.version) < order(self.replaces) and not self.rollback:
             raise ValueError("an older version than it replaces is a rollback")
+        if self.version == self.replaces and self.manifest_sha256 != self.replaces_sha256:
+            raise ValueError("a version has one content")
 
     @property
-    def _goes_back(self) -> bool:
-        return None not in (self.version, self.replaces) and order(self.version or "") < order(
-            self.replaces or ""
-        )
+    def decides(self) -> bool:
+        """Whether a version gets to decide by this, for all applicants or for some."""
+        return self.alias is not Alias.SHADOW and self.version is not None
+
+    @property
+    def pin(self) -> Pin:
+        """The release that it puts into the place."""
+        return Pin(self.version or "", self.manifest_sha256 or "")
+
+    @property
+    def replaced(self) -> Pin:
+        """The champion that stood when it was given."""
+        return Pin(self.replaces or "", self.replaces_sha256 or "")
 
     @property
     def signatures(self) -> int:
         """How many different keys must sign: two where a model gets to decide."""
-        decides = self.alias is not Alias.SHADOW and self.version is not None
-        return 2 if decides else 1
+        return 2 if self.decides else 1
 
 
 class Aliases(NamedTuple):

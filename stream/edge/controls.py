@@ -41,6 +41,7 @@ from stream.edge.key_pairs import command_keys
 from stream.edge.shelf import ModelShelf
 from stream.errors import BrokerError, ModelError
 from stream.obs.control_metrics import ControlMetrics
+from stream.ports import Record
 
 CATCH_UP_SECONDS_MAX = 60.0
 """Longest the commands in force may take to read before a worker stops loudly."""
@@ -69,7 +70,9 @@ class Controls:
         """What is in force; replaced as a whole by `poll`, never changed."""
         self._settings, self._worker, self._models = settings, worker, models
         self._metrics, self._log, self._shelf = metrics, log, shelf
-        self._at_start: dict[str, Placed] | None = None
+        self._told = Switches()
+        """What the topic says, read in its order; what `switches` lacks of it is not loaded."""
+        self._starting = False
         self._trusted, self._guards = command_keys(settings)
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
@@ -85,7 +88,7 @@ class Controls:
         if not self._trusted:
             self._log.warning("control_off", reason="no control_key_files: no command counts")
             return
-        self._at_start = {}
+        self._starting = True
         self._consumer = consumer(
             self._settings,
             f"{self._settings.group_id}-control",
@@ -180,13 +183,23 @@ class Controls:
             return 0
         if offset is None:
             raise AssertionError("a record has an offset")
-        try:
-            command = self._known(decode_command(record_of(message), self._trusted, self._guards))
-        except CommandRefusedError as refused:
-            self._refuse(offset, refused)
-        else:
-            self._heed(Placed(command, offset))
+        self.hear(record_of(message))
         return offset + 1
+
+    def hear(self, record: Record) -> None:
+        """Obey or refuse one record; they must come in the order of the topic."""
+        try:
+            command = self._known(decode_command(record, self._trusted, self._guards))
+        except CommandRefusedError as error:
+            self._refuse(record.offset, error)
+            return
+        placed = Placed(command, record.offset)
+        if unfit := self._told.unfit(placed):
+            refused = CommandRefusedError(Refusal.NOT_IN_FORCE, command.command_id)
+            self._refuse(record.offset, refused, unfit)
+            return
+        self._told = self._told.with_command(*placed)
+        self._heed(placed)
 
     def _heed(self, placed: Placed) -> None:
         """Apply a command, or have the model loaded first that it names."""
@@ -195,23 +208,19 @@ class Controls:
             self._apply(*placed)
         elif self._shelf is None:
             self._refuse_model(placed, ModelError("no models here", fix="ask a worker"))
-        elif self._at_start is None:
+        elif not self._starting:  # of all that was ever commanded, what stands is loaded at the end
             self._shelf.ask(placed)
-        else:  # of all that was ever commanded, the newest of each alias is enough
-            standing = self._at_start.setdefault(placed.command.key, placed)
-            if placed.rank > standing.rank:
-                self._at_start[placed.command.key] = placed
 
     def _load_in_force(self) -> None:
         """Load what stands by command; a worker that starts without it takes what stood before."""
-        at_start, self._at_start = self._at_start or {}, None
+        self._starting = False
         if self._shelf is None:
             return
-        for placed in at_start.values():
-            emptied = self.switches.in_force.get(placed.command.key)
-            if emptied is None or placed.rank > emptied.rank:
-                self._shelf.ask(placed)
-        while (loaded := self._shelf.next(None, wait=True)) is not None:
+        for model in sorted(set(self._models.values())):
+            for placed in self._told.places(model).values():
+                if placed.command.model is not None and placed.command.model.version is not None:
+                    self._shelf.ask(placed)
+        while (loaded := self._shelf.next(self.switches, wait=True)) is not None:
             placed, fault = loaded
             change = placed.command.model
             if fault is None:
@@ -220,9 +229,9 @@ class Controls:
             self._refuse_model(placed, fault)
             if change is None or change.alias is not Alias.CHAMPION:
                 continue
-            if change.rollback or change.replaces is None:
+            if change.rollback:
                 raise fault  # what was to be left must not decide again
-            self._shelf.fall_back(placed.command.name, change.replaces)
+            self._shelf.fall_back(placed.command.name, change.replaced)
         self._shelf.settle(self.switches)
 
     def _take_loaded(self) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import Gauge
 
 from stream.codec.signatures import Trusted
 from stream.domain.control import Placed, Switches
-from stream.domain.lineup import Alias, Aliases, ModelChange, order
+from stream.domain.lineup import Alias, Aliases, ModelChange, Pin
 from stream.edge.onnx_scorer import OnnxScorer
 from stream.errors import ModelError
 from stream.lineup import Lineup, Trial
@@ -50,14 +50,15 @@ class ModelShelf:
         command = placed.command
         if command.model is None or command.name not in self._base:
             raise AssertionError("only a command on a model we have names one")
-        self._waiting.append((placed, self._pool.submit(self._load, command.name, command.model)))
+        self._waiting.append(
+            (placed, self._pool.submit(self._pinned, command.name, command.model.pin))
+        )
 
-    def next(self, switches: Switches | None, *, wait: bool = False) -> Loaded | None:
+    def next(self, switches: Switches, *, wait: bool = False) -> Loaded | None:
         """The next that has been loaded or refused, in the order asked for; None for none yet.
 
-        A version older than the champion that `switches` has in force is refused here;
-        without switches nothing is in force yet. One at a time: whether the one
-        after it may stand depends on what became of this.
+        A challenger to another champion than stands here by `switches` is refused. One at a
+        time: whether the one after it may stand depends on what became of this.
         """
         if not self._waiting or not (wait or self._waiting[0][1].done()):
             return None
@@ -76,12 +77,13 @@ class ModelShelf:
         shadow = self._named(model_id, aliases.shadow)
         return Lineup(champion, drawn, shadow if shadow is not champion else None, told=True)
 
-    def fall_back(self, model_id: str, version: str) -> None:
-        """Let this version be the champion until a command says otherwise; ModelError if it cannot.
+    def fall_back(self, model_id: str, pin: Pin) -> None:
+        """Let this very release be the champion until a command says otherwise.
 
-        For a worker that starts and cannot have the champion in force.
+        For a worker that starts and cannot have the champion in force; ModelError if it
+        cannot have this one either.
         """
-        self._base[model_id] = self._open(model_id, version)
+        self._base[model_id] = self._pinned(model_id, pin)
 
     def settle(self, switches: Switches) -> None:
         """Let go of what no alias names any more, and say in the metrics who stands somewhere."""
@@ -112,19 +114,17 @@ class ModelShelf:
         if change is None or change.version is None:
             return None
         base = self._base[model_id]
-        if change.manifest_sha256 == base.manifest_sha256:
-            return base
-        return self._loaded[_key(model_id, change)]
+        return base if change.pin == _pin(base) else self._loaded[_key(model_id, change)]
 
-    def _load(self, model_id: str, change: ModelChange) -> OnnxScorer:
-        """The scorer that a change names, checked to be that very release."""
+    def _pinned(self, model_id: str, pin: Pin) -> OnnxScorer:
+        """The scorer of a release, checked to be that very one."""
         base = self._base[model_id]
-        if change.manifest_sha256 == base.manifest_sha256:
+        if pin == _pin(base):
             return base
-        scorer = self._open(model_id, change.version or "")
-        if scorer.manifest_sha256 != change.manifest_sha256:
+        scorer = self._open(model_id, pin.version)
+        if scorer.manifest_sha256 != pin.manifest_sha256:
             raise ModelError(
-                f"{model_id} {change.version}: is another release than the one that was signed for",
+                f"{model_id} {pin.version}: is another release than the one that was signed for",
                 fix="put the same folder on every host, then give the command again",
             )
         return scorer
@@ -141,7 +141,7 @@ class ModelShelf:
         return scorer
 
     def _keep(
-        self, placed: Placed, future: Future[OnnxScorer], switches: Switches | None
+        self, placed: Placed, future: Future[OnnxScorer], switches: Switches
     ) -> ModelError | None:
         command = placed.command
         change = command.model
@@ -149,28 +149,28 @@ class ModelShelf:
             raise AssertionError("only a model's command is asked for")
         try:
             scorer = future.result()
-            if switches is not None and change.alias is Alias.CHAMPION:
+            if change.alias is Alias.CHALLENGER:
                 stands = self._champion(command.name, switches.aliases(command.name))
-                _check_succession(scorer, stands, change)
+                _check_rival(change, stands)
         except ModelError as fault:
             return fault
         self._loaded[_key(command.name, change)] = scorer
         return None
 
 
-def _check_succession(scorer: OnnxScorer, stands: OnnxScorer, change: ModelChange) -> None:
-    """ModelError where a champion would go back unasked, or be another under the same version."""
-    to, of = scorer.manifest, stands.manifest
-    if order(to.version) < order(of.version) and not change.rollback:
+def _check_rival(change: ModelChange, stands: OnnxScorer) -> None:
+    """ModelError where a challenger was meant for another champion than stands on this host."""
+    if change.replaced != _pin(stands):
+        found = stands.manifest
         raise ModelError(
-            f"{to.model_id} {to.version}: older than {of.version} in force",
-            fix="to go back on purpose: tenminute model rollback",
+            f"{found.model_id} {change.version}: to challenge {change.replaces}, and here stands "
+            f"{found.version} {stands.manifest_sha256[:12]}",
+            fix="make this host's champion the others', or give the command anew",
         )
-    if to.version == of.version and scorer.manifest_sha256 != stands.manifest_sha256:
-        raise ModelError(
-            f"{to.model_id} {to.version}: is in force with other content",
-            fix="give what has changed a version of its own",
-        )
+
+
+def _pin(scorer: OnnxScorer) -> Pin:
+    return Pin(scorer.manifest.version, scorer.manifest_sha256)
 
 
 def _key(model_id: str, change: ModelChange) -> _Key:

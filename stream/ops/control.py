@@ -20,11 +20,17 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stream.codec.control_v1 import CommandRefusedError, decode_ack, decode_command, encode_command
+from stream.codec.control_v1 import (
+    CommandRefusedError,
+    Refusal,
+    decode_ack,
+    decode_command,
+    encode_command,
+)
 from stream.codec.headers import Headers
 from stream.codec.signatures import Trusted, key_id
 from stream.config import Settings
-from stream.domain.control import Acknowledgement, AckResult, Command, Switches
+from stream.domain.control import Acknowledgement, AckResult, Command, Placed, Switches
 from stream.domain.instant import from_ms, to_ms
 from stream.domain.topics import ACKS, CONTROL
 from stream.edge.client_log import CLIENT_LOG
@@ -88,12 +94,14 @@ def make_command(facts: Mapping[str, object], seen: Switches, by: str | None) ->
         command = msgspec.convert(whole, Command)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error), fix="see tenminute control --help") from None
-    standing = seen.in_force.get(command.key)
-    if standing is None or to_ms(standing.command.issued_at) < to_ms(command.issued_at):
+    standing = [seen.in_force.get(command.key)]
+    if command.model is not None:
+        standing += seen.places(command.name).values()
+    newest_ms = max((to_ms(each.command.issued_at) for each in standing if each), default=0)
+    if newest_ms < to_ms(command.issued_at):
         return command
     # Clocks of two operators may differ; the later command is the one given later.
-    after = from_ms(to_ms(standing.command.issued_at) + 1)
-    return msgspec.structs.replace(command, issued_at=after)
+    return msgspec.structs.replace(command, issued_at=from_ms(newest_ms + 1))
 
 
 def publish(
@@ -140,9 +148,13 @@ def look(settings: Settings, trusted: Trusted) -> Seen:
         offset = message.offset() or 0
         try:
             command = decode_command(record_of(message), trusted, guards)
-            switches = switches.with_command(command, offset)
         except CommandRefusedError as error:
             refused[offset] = error.refusal.value
+            continue
+        if switches.unfit(Placed(command, offset)):
+            refused[offset] = Refusal.NOT_IN_FORCE.value
+        else:
+            switches = switches.with_command(command, offset)
     acks: dict[int, list[Acknowledgement]] = {}
     for message in read_all(settings, ACKS):
         ack = _ack_of(message)

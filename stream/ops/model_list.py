@@ -68,8 +68,9 @@ def _rows(settings: Settings, model: str, seen: Seen | None) -> list[dict[str, A
 def _stands(settings: Settings, model: str, seen: Seen | None) -> dict[str, _Stand]:
     """Every version that stands somewhere; the champion's word comes first."""
     found: dict[str, _Stand] = {}
+    places = seen.switches.places(model) if seen else {}
     for alias in reversed(Alias):
-        placed = seen.switches.in_force.get(f"model/{alias.value}/{model}") if seen else None
+        placed = places.get(alias)
         change = placed.command.model if placed else None
         if seen is None or placed is None or change is None or change.version is None:
             continue

@@ -19,8 +19,8 @@ from stream.codec.control_v1 import (
 from stream.codec.headers import Headers
 from stream.codec.signatures import key_id
 from stream.config import Settings
-from stream.domain.control import Action, Command, Scope, Switches
-from stream.domain.lineup import Alias, order
+from stream.domain.control import Action, Command, Placed, Scope, Switches
+from stream.domain.lineup import Alias, Pin, order
 from stream.domain.topics import CONTROL
 from stream.edge.model_folder import trusted_keys
 from stream.edge.registry import start_version
@@ -50,23 +50,24 @@ class Place(NamedTuple):
     rollback: bool = False
 
 
-def champion_of(settings: Settings, switches: Switches, model: str) -> str:
-    """The version that decides by these switches, or that engines start with."""
+def champion_of(settings: Settings, switches: Switches, model: str) -> Pin:
+    """The release that decides by these switches, or that engines start with."""
     standing = switches.aliases(model).champion
-    if standing is not None and standing.version is not None:
-        return standing.version
-    return start_version(settings.models_dir, model)
+    if standing is not None:
+        return standing.pin
+    version = start_version(settings.models_dir, model)
+    return Pin(version, _examined(settings, model, version).manifest_sha256)
 
 
 def facts_of(settings: Settings, switches: Switches, place: Place, reason: str) -> dict[str, Any]:
     """What a command says that puts a version into a place; the version is checked first."""
     change: dict[str, Any] = {"alias": place.alias}
-    champion = champion_of(settings, switches, place.model)
-    if place.alias is Alias.CHAMPION:
-        change |= {"replaces": champion, "rollback": place.rollback}
     if place.version is not None:
+        champion = champion_of(settings, switches, place.model)
         change |= _pinned(settings, place)
-        _check_succession(place, champion)
+        _check_succession(place, champion.version)
+        if place.alias is not Alias.SHADOW:
+            change |= _replaced(switches, place, champion)
     if place.alias is Alias.CHALLENGER and place.version is not None:
         # Drawn by the release, so that a larger share keeps whom the smaller one had.
         change |= {"share_bps": place.share_bps, "salt": change["manifest_sha256"][:16]}
@@ -82,7 +83,7 @@ def facts_of(settings: Settings, switches: Switches, place: Place, reason: str) 
 def before(switches: Switches, model: str) -> str:
     """What the champion in force replaced; ConfigError when no command put it there."""
     standing = switches.aliases(model).champion
-    if standing is None or standing.replaces is None:
+    if standing is None or standing.replaces is None or standing.replaces == standing.version:
         raise ConfigError(
             f"no command has put the champion of {model} in force",
             fix="name the version to go back to: --to 1.0.0",
@@ -135,6 +136,26 @@ def countersign(
         ) from None
 
 
+def check_follows(settings: Settings, switches: Switches, command: Command) -> None:
+    """ConfigError where a proposal no longer follows from who is champion, now that it is signed.
+
+    An engine would refuse it; but the first champion ever commanded it takes at its word.
+    """
+    change = command.model
+    if change is None:
+        return
+    unfit = switches.unfit(Placed(command, switches.version + 1))
+    if unfit is None and change.decides and switches.aliases(command.name).champion is None:
+        starts = champion_of(settings, switches, command.name)
+        if change.replaced != starts:
+            unfit = f"given when {change.replaces} was champion; engines start with another"
+    if unfit is not None:
+        raise ConfigError(
+            f"{command.name} {change.version}: {unfit}",
+            fix="see tenminute model list, and have it proposed again",
+        )
+
+
 def check_again(settings: Settings, command: Command) -> Examined | None:
     """The version that a proposal names, looked at by the second person too."""
     change = command.model
@@ -160,7 +181,8 @@ def words(command: Command) -> str:
     if change.share_bps is not None:
         what += f" for {change.share_bps / 100:g} % of the applicants"
     if change.replaces is not None:
-        what += f", in place of {change.replaces}"
+        how = "against" if change.alias is Alias.CHALLENGER else "in place of"
+        what += f", {how} {change.replaces}"
     return what + (" (rollback)" if change.rollback else "")
 
 
@@ -180,14 +202,27 @@ def _pinned(settings: Settings, place: Place) -> Mapping[str, str]:
     return {"version": found.manifest.version, "manifest_sha256": found.manifest_sha256}
 
 
+def _replaced(switches: Switches, place: Place, champion: Pin) -> dict[str, Any]:
+    """Whom the command replaces; a champion given again replaces whom it did."""
+    standing = switches.aliases(place.model).champion
+    again = place.alias is Alias.CHAMPION and place.version == champion.version
+    if again and standing is not None:
+        champion = standing.replaced
+    return {
+        **dict(zip(("replaces", "replaces_sha256"), champion, strict=True)),
+        "rollback": place.rollback or (again and standing is not None and standing.rollback),
+    }
+
+
 def _check_succession(place: Place, champion: str) -> None:
     version = place.version or ""
     if place.alias is not Alias.CHAMPION and version == champion:
         raise ConfigError(
             f"{place.model} {version} is the champion", fix="name a version that is not"
         )
-    if place.alias is Alias.CHAMPION and not place.rollback and order(version) < order(champion):
+    older = place.alias is not Alias.SHADOW and order(version) < order(champion)
+    if older and not place.rollback:
         raise ConfigError(
             f"{place.model} {version} is older than {champion}, which is in force",
-            fix="to go back on purpose: tenminute model rollback",
+            fix="to go back on purpose: tenminute model rollback, or canary --rollback",
         )

@@ -90,6 +90,9 @@ def canary(
         float | None, typer.Option(help="Percent of the applicants, 0.01 to 50.")
     ] = None,
     off: Off = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="An older version than the champion is meant.")
+    ] = False,
     propose: Propose = None,
     by: By = None,
     wait: Wait = False,
@@ -99,7 +102,10 @@ def canary(
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a challenger decide for a share of the applicants; two signatures, one with --off."""
+    """Let a challenger decide for a share of the applicants; two signatures, one with --off.
+
+    A new champion ends the trial.
+    """
     named = _one(version, off=off)
     share_bps = None if share is None else round(share * 100)
     if (named is None) != (share_bps is None):
@@ -108,7 +114,8 @@ def canary(
         raise ConfigError(f"{share} % is no share", fix="give --share from 0.01 to 50")
     settings = load_settings(config, bootstrap=bootstrap)
     giving = Giving(settings, by, wait, workers, seconds, as_json)
-    _give(giving, _Signing(key_file, reason, propose), (model, Alias.CHALLENGER, named, share_bps))
+    wanted = (model, Alias.CHALLENGER, named, share_bps, rollback)
+    _give(giving, _Signing(key_file, reason, propose), wanted)
 
 
 @model_app.command(
@@ -175,11 +182,15 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Sign as the second person what another proposed, after every check, and give it."""
-    from stream.ops.model_place import check_again, countersign, words
+    from stream.ops.model_place import check_again, check_follows, countersign, words
 
     settings = load_settings(config, bootstrap=bootstrap)
-    command, signed = countersign(settings, file, OPERATOR.read_private(key_file))
+    private = OPERATOR.read_private(key_file)
+    command, signed = countersign(settings, file, private)
     check_again(settings, command)
+    require_topics(settings)
+    seen = control.look(settings, control.trusted_of(settings, private))
+    check_follows(settings, seen.switches, command)
     if not yes:
         typer.confirm(
             f"{words(command)}. By {command.issued_by}: {command.reason}. Sign?", abort=True
@@ -202,7 +213,7 @@ def _give(giving: Giving, signing: _Signing, wanted: tuple[Any, ...]) -> None:
     keys = [OPERATOR.read_private(file) for file in signing.keys]
     require_topics(settings)
     seen = control.look(settings, control.trusted_of(settings, *keys))
-    if place.rollback and place.version is None:
+    if place.alias is Alias.CHAMPION and place.version is None:
         place = place._replace(version=before(seen.switches, place.model))
     facts = facts_of(settings, seen.switches, place, signing.reason)
     command = control.make_command(facts, seen.switches, giving.by)

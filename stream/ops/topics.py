@@ -34,14 +34,10 @@ def _kept(days: int) -> dict[str, str]:
 
 
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * _DAY_MS)}
-# The broker's clock dates commands, so that none outranks later ones by its own word; and a
-# stop stays readable for 30 days whatever is written over it.
-_COMMANDS = {
-    **_COMPACTED,
-    "message.timestamp.type": "LogAppendTime",
-    "min.compaction.lag.ms": str(30 * _DAY_MS),
-}
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
+# The broker's clock dates commands, so that none outranks later ones by its own word. All are
+# kept: compaction would let a refused or forged record take the place of the command in force.
+_COMMANDS = {**_FOREVER, "message.timestamp.type": "LogAppendTime"}
 
 TOPICS: tuple[Topic, ...] = (
     Topic(names.APPLICATIONS, True, _kept(30)),

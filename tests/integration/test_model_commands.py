@@ -11,11 +11,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 import structlog.testing
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from model_cases import RELEASE_KEY, TRUSTED, small_folder, two_operators
+from model_cases import RELEASE_KEY, TRUSTED, rewrite, signed, small_folder, two_operators
 from policy_cases import POLICY
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
@@ -24,6 +25,7 @@ from stream.cli import app
 from stream.codec.signatures import public_pem
 from stream.config import Settings
 from stream.domain.control import Switches
+from stream.domain.instant import from_ms, to_ms
 from stream.edge.controls import Controls
 from stream.edge.key_pairs import OPERATOR
 from stream.edge.onnx_scorer import OnnxScorer
@@ -104,23 +106,38 @@ def host_settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def order(
-    settings: Settings, version: str, replaces: str | None, *, rollback: bool = False
+    settings: Settings,
+    version: str,
+    replaces: str | None,
+    *,
+    rollback: bool = False,
+    seconds_ago: int = 0,
 ) -> None:
-    """A champion by both operators; without anything to replace, a shadow."""
+    """A champion by both operators; without anything to replace, a shadow.
+
+    `seconds_ago` is how much earlier it was proposed than given.
+    """
     keys: list[Ed25519PrivateKey] = [
         OPERATOR.read_private(file.with_name("control.key")) for file in settings.control_key_files
     ]
-    scorer = OnnxScorer(settings.models_dir / "farmer" / version, TRUSTED)
     change = {
         "alias": "champion" if replaces else "shadow", "version": version,
-        "manifest_sha256": scorer.manifest_sha256,
+        "manifest_sha256": sha256_of(settings, version),
         "replaces": replaces, "rollback": rollback,
+        "replaces_sha256": sha256_of(settings, replaces) if replaces else None,
     }  # fmt: skip
     facts = {
         "action": "model", "scope": "model", "name": "farmer", "reason": "test", "model": change
     }  # fmt: skip
     seen = control.look(settings, control.trusted_of(settings))
-    control.publish(settings, control.make_command(facts, seen.switches, "duty"), *keys)
+    made = control.make_command(facts, seen.switches, "duty")
+    issued_at = from_ms(to_ms(made.issued_at) - seconds_ago * 1_000)
+    control.publish(settings, msgspec.structs.replace(made, issued_at=issued_at), *keys)
+
+
+def sha256_of(settings: Settings, version: str) -> str:
+    """The manifest's hash of a version on this host."""
+    return OnnxScorer(settings.models_dir / "farmer" / version, TRUSTED).manifest_sha256
 
 
 def test_a_worker_that_starts_takes_what_is_in_force_or_what_stood_before(
@@ -136,6 +153,49 @@ def test_a_worker_that_starts_takes_what_is_in_force_or_what_stood_before(
         assert host.stands == ["1.1.0"]  # its own shadow no longer
     shutil.rmtree(host_settings.models_dir / "farmer" / "1.1.0")
     with pytest.raises(ModelError, match=r"1\.1\.0"), Host(host_settings, "1.0.0"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("late", "why"),
+    [
+        ({"version": "1.1.0", "replaces": "1.0.0"}, "given when 1.0.0 was champion"),
+        ({"version": "1.2.0", "replaces": "1.1.0", "seconds_ago": 60}, "a newer command"),
+    ],
+    ids=["an older version", "an older command"],
+)
+def test_what_was_refused_stays_refused_after_a_restart(
+    host_settings: Settings, late: dict[str, Any], why: str
+) -> None:
+    """An older version, or an older command played again: no worker ever begins with it."""
+    with Host(host_settings, "1.1.0") as host:
+        order(host_settings, "1.2.0", "1.1.0")
+        if "seconds_ago" in late:
+            order(host_settings, "1.1.0", "1.2.0", rollback=True)
+        order(host_settings, **late)
+        with host.at_work():
+            told = say(host_settings, "shadow", "farmer", "1.0.0", *BY, *WAIT, keys=1)
+        assert told["complete"]
+        before = host.stands
+    expected = ["1.1.0" if "seconds_ago" in late else "1.2.0", "1.0.0"]
+    assert expected == before
+    with Host(host_settings, "1.1.0") as host:
+        assert before == host.stands
+    seen = control.look(host_settings, control.trusted_of(host_settings))
+    [offset] = [at for at, reason in seen.refused.items() if reason == "not_in_force"]
+    [ack] = seen.acks[offset]
+    assert ack.why is not None
+    assert why in ack.why
+
+
+def test_a_worker_falls_back_to_the_very_release_that_stood(host_settings: Settings) -> None:
+    """Another release under the number that was replaced decides nothing: it does not start."""
+    order(host_settings, "1.2.0", "1.1.0")
+    shutil.rmtree(host_settings.models_dir / "farmer" / "1.2.0")
+    folder = host_settings.models_dir / "farmer" / "1.1.0"
+    rewrite(folder, lambda manifest: manifest.update(algorithm="another"))
+    signed(folder)
+    with pytest.raises(ModelError, match="another release"), Host(host_settings, "1.0.0"):
         pass
 
 

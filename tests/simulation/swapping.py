@@ -51,7 +51,10 @@ class Swapping(Parts):
             found = found.with_command(
                 command(
                     action="model", scope="model", name=model,
-                    model={"alias": "champion", "version": version, "manifest_sha256": "0" * 64},
+                    model={
+                        "alias": "champion", "version": version, "manifest_sha256": "0" * 64,
+                        "replaces": VERSIONS[0], "replaces_sha256": "0" * 64,
+                    },
                     issued_at=from_ms(_FIRST_MS + self.swaps),
                 ),
                 self.swaps * len(self._models) + at,

@@ -13,8 +13,11 @@ from stream.ports import Record
 PROMOTE = command(
     action="model",
     scope="model",
-    model={"alias": "champion", "version": "1.2.0", "manifest_sha256": "a" * 64},
-)
+    model={
+        "alias": "champion", "version": "1.2.0", "manifest_sha256": "a" * 64,
+        "replaces": "1.1.0", "replaces_sha256": "b" * 64,
+    },
+)  # fmt: skip
 SHADOW = command(action="model", scope="model", model={"alias": "shadow"})
 
 

@@ -171,7 +171,9 @@ def test_no_rule_takes_a_shadow_score() -> None:
     assert wrong == []
 
 
-CHAMPION = {"alias": "champion", "version": "1.1.0", "manifest_sha256": "a" * 64}
+REPLACED = {"replaces": "1.0.0", "replaces_sha256": "b" * 64}
+CHAMPION = {"alias": "champion", "version": "1.1.0", "manifest_sha256": "a" * 64, **REPLACED}
+SHADOW = {"alias": "shadow", "version": "1.1.0", "manifest_sha256": "a" * 64}
 CHALLENGER = {**CHAMPION, "alias": "challenger", "share_bps": 500, "salt": "s"}
 
 
@@ -189,9 +191,15 @@ CHALLENGER = {**CHAMPION, "alias": "challenger", "share_bps": 500, "salt": "s"}
         {**CHALLENGER, "share_bps": 5_001},
         {**CHALLENGER, "share_bps": 0},
         {**CHALLENGER, "salt": None},
-        {**CHALLENGER, "rollback": True},
+        {**CHAMPION, "replaces": None, "replaces_sha256": None},
+        {**CHAMPION, "replaces_sha256": None},
+        {**CHAMPION, "replaces": "1.1.0"},
+        {**CHALLENGER, "replaces": None, "replaces_sha256": None},
+        {**CHALLENGER, "replaces": "1.2.0"},
+        {**SHADOW, "rollback": True},
+        {**SHADOW, **REPLACED},
         {"alias": "challenger", "share_bps": 500, "salt": "s"},
-        {"alias": "shadow", "replaces": "1.0.0"},
+        {"alias": "challenger", "rollback": True},
     ],
     ids=str,
 )
@@ -207,8 +215,9 @@ def test_what_puts_no_model_in_its_place_is_refused(odd: dict[str, Any]) -> None
         (2, CHAMPION),
         (2, {**CHAMPION, "version": "1.0.0", "replaces": "1.1.0", "rollback": True}),
         (2, CHALLENGER),
+        (2, {**CHALLENGER, "replaces": "1.2.0", "rollback": True}),
         (1, {"alias": "challenger"}),
-        (1, {**CHAMPION, "alias": "shadow"}),
+        (1, SHADOW),
         (1, {"alias": "shadow"}),
     ],
 )

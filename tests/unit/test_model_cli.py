@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from control_cases import ISSUED_AT, KEY, SECOND_KEY, TRUSTED, command
 from model_cases import small_folder
@@ -14,16 +15,25 @@ from typer.testing import CliRunner
 
 from stream.cli import app
 from stream.config import Settings, load_settings
-from stream.domain.control import Switches
+from stream.domain.control import Command, Placed, Switches
 from stream.domain.instant import to_ms
-from stream.domain.lineup import Alias
+from stream.domain.lineup import Alias, ModelChange
 from stream.edge.key_pairs import RELEASE
 from stream.edge.onnx_scorer import OnnxScorer
 from stream.edge.registry import ALIASES_FILE, start_version, versions
 from stream.errors import ConfigError, ModelError
 from stream.ops import model_place
 from stream.ops.doctor_models import opened
-from stream.ops.model_place import Place, before, countersign, facts_of, propose, signed_by, words
+from stream.ops.model_place import (
+    Place,
+    before,
+    check_follows,
+    countersign,
+    facts_of,
+    propose,
+    signed_by,
+    words,
+)
 
 
 class Desk:
@@ -200,19 +210,59 @@ def promoted(desk: Desk, version: str, **changes: Any) -> dict[str, Any]:
 def test_a_command_names_the_release_that_was_looked_at(desk: Desk) -> None:
     """Version, hash of the manifest and what it replaces; an older one only as a rollback."""
     desk.pushed("1.1.0", "1.0.0", "1.2.0")
-    sha256 = desk.told("validate", str(desk.models / "farmer" / "1.2.0"))["manifest_sha256"]
+    was, sha256 = (
+        desk.told("validate", str(desk.models / "farmer" / version))["manifest_sha256"]
+        for version in ("1.1.0", "1.2.0")
+    )
     expected = {
         "alias": "champion", "version": "1.2.0", "manifest_sha256": sha256, "replaces": "1.1.0",
-        "rollback": False,
+        "replaces_sha256": was, "rollback": False,
     }  # fmt: skip
     assert expected == promoted(desk, "1.2.0")["model"]
     with pytest.raises(ConfigError, match=r"1\.0\.0 is older than 1\.1\.0"):
         promoted(desk, "1.0.0")
     assert promoted(desk, "1.0.0", rollback=True)["model"]["replaces"] == "1.1.0"
+    tried = {"alias": Alias.CHALLENGER, "share_bps": 5}
+    with pytest.raises(ConfigError, match=r"1\.0\.0 is older than 1\.1\.0"):
+        promoted(desk, "1.0.0", **tried)
+    assert promoted(desk, "1.0.0", **tried, rollback=True)["model"]["replaces_sha256"] == was
     with pytest.raises(ConfigError, match="is the champion"):
         promoted(desk, "1.1.0", alias=Alias.SHADOW)
     with pytest.raises(ConfigError, match="no command has put"):
         before(Switches(), "farmer")
+
+
+def test_a_proposal_must_still_follow_when_it_is_approved(desk: Desk) -> None:
+    """Proposed before another was promoted: the second person is told, and nothing is written."""
+    desk.pushed("1.0.0", "1.1.0", "1.2.0")
+
+    def given(version: str, second: int) -> Command:
+        return command(
+            action="model", scope="model", model=promoted(desk, version)["model"],
+            issued_at=f"2026-11-24T08:00:{second:02}Z",
+        )  # fmt: skip
+
+    early, newer = given("1.1.0", 1), given("1.2.0", 2)
+    check_follows(desk.settings, Switches(), early)
+    after = Switches().with_command(newer, 0)
+    check_follows(desk.settings, after, newer)
+    for late in (early, given("1.1.0", 3)):
+        with pytest.raises(ConfigError, match=r"farmer 1\.1\.0: (a newer|given when 1\.0\.0)"):
+            check_follows(desk.settings, after, late)
+    odd = {**promoted(desk, "1.2.0")["model"], "replaces": "0.9.0"}
+    with pytest.raises(ConfigError, match="engines start with another"):
+        check_follows(desk.settings, Switches(), command(action="model", scope="model", model=odd))
+
+
+def test_a_champion_given_again_replaces_whom_it_did(desk: Desk) -> None:
+    """As a key is changed, or a host lacked the release: a worker still knows what stood before."""
+    desk.pushed("1.0.0", "1.1.0")
+    first = command(action="model", scope="model", model=promoted(desk, "1.1.0")["model"])
+    after = Switches().with_command(first, 0)
+    again = facts_of(desk.settings, after, Place("farmer", Alias.CHAMPION, "1.1.0"), "test")
+    assert first.model == msgspec.convert(again["model"], ModelChange)
+    given = command(action="model", scope="model", model=again["model"], command_id="cmd-again-1")
+    assert after.unfit(Placed(given, 1)) is None
 
 
 def test_the_draw_of_a_challenger_is_its_releases_own(desk: Desk) -> None:
@@ -229,7 +279,10 @@ def test_one_key_is_not_two(desk: Desk) -> None:
     """The same key twice, or one alone, does not promote; the message says how two do."""
     given = command(
         action="model", scope="model",
-        model={"alias": "champion", "version": "1.2.0", "manifest_sha256": "a" * 64},
+        model={
+            "alias": "champion", "version": "1.2.0", "manifest_sha256": "a" * 64,
+            "replaces": "1.1.0", "replaces_sha256": "b" * 64,
+        },
     )  # fmt: skip
     for keys in ([KEY], [KEY, KEY]):
         with pytest.raises(ConfigError, match="2 signatures") as refused:
@@ -254,7 +307,7 @@ def test_a_proposal_is_signed_by_a_second_person(
     assert words(given) == "farmer 1.1.0 becomes champion, in place of 1.0.0"
     with pytest.raises(ConfigError, match="four_eyes"):
         countersign(settings, file, KEY)
-    file.write_text(file.read_text().replace("1.1.0", "1.0.0"))
+    file.write_text(file.read_text().replace("price error", "committee"))
     with pytest.raises(ConfigError, match="bad_signature"):
         countersign(settings, file, SECOND_KEY)
     file.write_text("{}")

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from control_cases import command
 from model_cases import TRUSTED, rewrite, signed, small_folder
 from prometheus_client import CollectorRegistry, Gauge
 
 from stream.domain.control import Command, Placed, Switches
+from stream.domain.lineup import Pin
 from stream.edge.onnx_scorer import OnnxScorer
 from stream.edge.shelf import ModelShelf
 from stream.errors import ModelError
@@ -34,12 +36,18 @@ class Desk:
 
     def command(self, version: str, alias: str = "champion", **changes: Any) -> Command:
         self._given += 1
-        scorer = OnnxScorer(self.folder / "farmer" / version, TRUSTED)
-        model = {"alias": alias, "version": version, "manifest_sha256": scorer.manifest_sha256}
+        model = {"alias": alias, "version": version, "manifest_sha256": self.pin(version)[1]}
+        if alias != "shadow":
+            stands = self.pin(changes.pop("replaces", "1.1.0"))
+            model |= {"replaces": stands[0], "replaces_sha256": stands[1]}
         return command(
             action="model", scope="model", name="farmer", model={**model, **changes},
             command_id=f"cmd-{self._given:08}", issued_at=f"2026-11-24T08:00:{self._given:02}Z",
         )  # fmt: skip
+
+    def pin(self, version: str) -> Pin:
+        """The release of that version, as it is on disk."""
+        return Pin(version, OnnxScorer(self.folder / "farmer" / version, TRUSTED).manifest_sha256)
 
     def give(self, given: Command) -> ModelError | None:
         """Have it loaded and, if that worked, put in force; the fault if not."""
@@ -82,13 +90,12 @@ def test_a_promoted_version_decides(desk: Desk) -> None:
     assert desk.shown() == {"1.2.0"}
 
 
-def test_an_older_version_is_refused_unless_it_is_a_rollback(desk: Desk) -> None:
-    """The message says what is in force and how to go back; what stood goes on."""
-    fault = desk.give(desk.command("1.0.0"))
-    assert fault is not None
-    assert "older than 1.1.0 in force" in fault.message
-    assert "rollback" in fault.fix
-    assert desk.stands() == {"champion": "1.1.0"}
+def test_an_older_version_is_no_command_unless_it_is_a_rollback(desk: Desk) -> None:
+    """Neither to decide for all nor for some; with the word for it, it is obeyed."""
+    for alias, more in (("champion", {}), ("challenger", {"share_bps": 500, "salt": "s"})):
+        with pytest.raises(msgspec.ValidationError, match="is a rollback"):
+            desk.command("1.0.0", alias, **more)
+        desk.command("1.0.0", alias, **more, rollback=True)
     assert desk.give(desk.command("1.0.0", replaces="1.1.0", rollback=True)) is None
     assert desk.stands() == {"champion": "1.0.0"}
 
@@ -117,14 +124,16 @@ def test_what_cannot_be_loaded_is_refused_and_the_old_one_serves(
     assert desk.stands() == {"champion": "1.1.0"}
 
 
-def test_a_version_in_force_has_one_content(desk: Desk) -> None:
-    """The same number over other bytes is refused, also as a rollback."""
-    folder = desk.folder / "farmer" / "1.1.0"
-    rewrite(folder, lambda m: m.update(algorithm="x"))
-    signed(folder)
-    fault = desk.give(desk.command("1.1.0", rollback=True))
+def test_a_version_has_one_content(desk: Desk) -> None:
+    """The same number over other bytes is no command; another number over the same is refused."""
+    for odd in ({"replaces_sha256": "0" * 64}, {"replaces_sha256": "0" * 64, "rollback": True}):
+        with pytest.raises(msgspec.ValidationError, match="one content"):
+            desk.command("1.1.0", **odd)
+    given = desk.command("1.2.0", manifest_sha256=desk.base.manifest_sha256)
+    fault = desk.give(given)
     assert fault is not None
-    assert "in force with other content" in fault.message
+    assert "another release" in fault.message
+    assert desk.stands() == {"champion": "1.1.0"}
 
 
 def test_challenger_and_shadow_stand_beside(desk: Desk) -> None:
@@ -139,23 +148,37 @@ def test_challenger_and_shadow_stand_beside(desk: Desk) -> None:
     assert desk.stands() == {"champion": "1.2.0", "shadow": "1.0.0"}
 
 
+def test_a_challenger_is_tried_against_the_champion_it_was_meant_for(desk: Desk) -> None:
+    """Where another stands it is refused; a new champion ends the trial, and so it stays."""
+    trial = {"share_bps": 500, "salt": "s"}
+    fault = desk.give(desk.command("1.2.0", "challenger", replaces="1.0.0", **trial))
+    assert fault is not None
+    assert "to challenge 1.0.0, and here stands 1.1.0" in fault.message
+    assert desk.give(desk.command("1.2.0", "challenger", **trial)) is None
+    assert desk.stands() == {"champion": "1.1.0", "challenger": "1.2.0"}
+    assert desk.give(desk.command("1.2.0")) is None
+    assert desk.give(desk.command("1.1.0", replaces="1.2.0", rollback=True)) is None
+    assert desk.stands() == {"champion": "1.1.0"}
+
+
 def test_a_worker_that_starts_without_the_champion_takes_the_one_before(desk: Desk) -> None:
-    """The fallback is checked like any model, and stands until a command says otherwise."""
-    desk.shelf.fall_back("farmer", "1.0.0")
+    """The fallback is that very release, checked, and stands until a command says otherwise."""
+    with pytest.raises(ModelError, match="another release"):
+        desk.shelf.fall_back("farmer", Pin("1.0.0", "0" * 64))
+    desk.shelf.fall_back("farmer", desk.pin("1.0.0"))
     assert desk.stands() == {"champion": "1.0.0"}
     with pytest.raises(ModelError, match="cannot be read"):
-        desk.shelf.fall_back("farmer", "0.9.0")
+        desk.shelf.fall_back("farmer", Pin("0.9.0", "0" * 64))
 
 
 def test_what_was_asked_for_comes_in_order(desk: Desk) -> None:
     """Several at once: each is judged by what became of the one before, and none is lost."""
-    for at, (version, alias) in enumerate(
-        (("1.2.0", "champion"), ("1.0.0", "shadow"), ("1.1.0", "champion"))
-    ):
-        desk.shelf.ask(Placed(desk.command(version, alias), at))
+    trial = desk.command("1.2.0", "challenger", share_bps=500, salt="s")
+    for at, given in enumerate((desk.command("1.2.0"), desk.command("1.0.0", "shadow"), trial)):
+        desk.shelf.ask(Placed(given, at))
     assert [desk.take(), desk.take()] == [None, None]
     fault = desk.take()
     assert fault is not None
-    assert "older than 1.2.0 in force" in fault.message
+    assert "here stands 1.2.0" in fault.message
     assert desk.shelf.next(desk.switches, wait=True) is None
     assert desk.stands() == {"champion": "1.2.0", "shadow": "1.0.0"}

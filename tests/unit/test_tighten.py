@@ -32,6 +32,7 @@ TIGHTEN: dict[str, Any] = {"action": "tighten", "name": "consumer", "command_id"
 OF_MODEL = {"action": "model", "scope": "model", "name": "consumer"}
 CHALLENGER = {
     "alias": "challenger", "version": "2.0.0", "manifest_sha256": "a" * 64, "share_bps": 500,
+    "replaces": "1.1.0", "replaces_sha256": "b" * 64,
     "salt": "s",
 }  # fmt: skip
 PEOPLE = 60

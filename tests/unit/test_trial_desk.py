@@ -28,6 +28,7 @@ IN_FORCE = command(
     name="consumer",
     model={
         "alias": "challenger", "version": "2.0.0", "manifest_sha256": "c" * 64,
+        "replaces": "1.1.0", "replaces_sha256": "b" * 64,
         "share_bps": 2_000, "salt": "salt",
     },
 )  # fmt: skip
@@ -116,6 +117,7 @@ def test_nothing_else_is_commanded(
     assert IN_FORCE.model is not None
     said = {
         "alias": "challenger", "version": "2.0.0", "manifest_sha256": "c" * 64,
+        "replaces": "1.1.0", "replaces_sha256": "b" * 64,
         "share_bps": 2_000, "salt": "salt", **changes,
     }  # fmt: skip
     topic = Topic(command(action="model", scope="model", name="consumer", model=said))
