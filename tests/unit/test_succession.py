@@ -103,7 +103,7 @@ def test_what_was_refused_can_be_left_out(log: list[Command]) -> None:
 
 @given(log=logs())
 def test_nobody_goes_back_without_the_word_for_it(log: list[Command]) -> None:
-    """From one champion to the next the version does not fall, or the command is a rollback from it."""
+    """From one champion to the next no version falls, or the command is a rollback from it."""
     stands: Command | None = None
     for end in range(1, len(log) + 1):
         placed = read(log[:end])[0].in_force.get("model/champion/farmer")
