@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import cast
 
 import numpy as np
 from policy_cases import POLICY
 from simulation.kernel import Kernel, Process
-from simulation.workload import ENTRIES, REPORTS
+from simulation.snapshots import SimSnapshots, SimTies
+from simulation.workload import ENTRIES, REPORTS, segment_at
 
 from stream.batch import Batch
 from stream.config import Settings
@@ -17,10 +19,13 @@ from stream.domain.bureau import BureauFeatures
 from stream.domain.ledger import Ledger
 from stream.domain.whitelist import WhitelistEntry
 from stream.edge.onnx_scorer import load_models
+from stream.edge.watch import EngineWatcher
 from stream.errors import TenMinuteError, TransactionError
+from stream.limits import SNAPSHOT_DECISIONS
 from stream.pipeline import Pipeline
 from stream.ports import FloatMatrix, Positions, Views
 from stream.scoring.manifest import Manifest
+from stream.worker import Worker
 
 
 class FlatScorer:
@@ -50,8 +55,8 @@ class SimViews:
         self.fresh_at_ms = fresh_at_ms
 
     def whitelist(self, applicant_token: str) -> WhitelistEntry | None:
-        """The offer."""
-        return ENTRIES.get(applicant_token)
+        """The offer of the moment: everybody's moves from one segment to another and back."""
+        return ENTRIES.get((applicant_token, segment_at(self.fresh_at_ms)))
 
     def bureau(self, applicant_token: str) -> BureauFeatures | None:
         """The report."""
@@ -94,11 +99,36 @@ class Clock:
             self._process.pause(200)
 
 
-class Seeing:
-    """A watcher that counts which ways through the loop were taken."""
+class OftenKept(Worker):
+    """The loop, but snapshots are due every few decisions and not every 200,000."""
 
-    def __init__(self, kernel: Kernel, name: str) -> None:
+    every = 0
+    """Decisions between two; 0 for only when partitions are given up."""
+
+    def step(self) -> None:
+        """Once round."""
+        if self.every and self._since_quiet >= self.every:
+            self._since_quiet = SNAPSHOT_DECISIONS
+        super().step()
+
+
+class _Log:
+    """What the real watcher would log is counted."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        self._count = count
+
+    def warning(self, event: str, **_: object) -> None:
+        """A snapshot that was not kept."""
+        self._count(event)
+
+
+class Seeing:
+    """A watcher that counts which ways through the loop were taken, and keeps snapshots."""
+
+    def __init__(self, kernel: Kernel, name: str, snapshots: SimSnapshots, ties: SimTies) -> None:
         self._kernel, self._name = kernel, name
+        self._snapshots, self._ties, self._log = snapshots, ties, _Log(self._count)
 
     def _count(self, what: str) -> None:
         self._kernel.count(f"loop: {what}")
@@ -139,8 +169,9 @@ class Seeing:
         self._count("assigned with ledger" if any(map(len, ledgers.values())) else "assigned")
 
     def quiet(self, ledgers: Mapping[int, Ledger], positions: Positions) -> None:
-        """A moment for snapshots."""
+        """A moment for snapshots, used as the real watcher uses it."""
         self._count("quiet")
+        EngineWatcher.quiet(cast("EngineWatcher", self), ledgers, positions)
 
     def dropped(self, left: Mapping[int, Ledger]) -> None:
         """Partitions went."""

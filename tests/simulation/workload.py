@@ -14,19 +14,34 @@ from stream.ports import Output
 
 PEOPLE = 8
 CAP_FEN = 20_000_000
-"""What one person may be promised: the policy's cap on the segment used here."""
+"""What one person may be promised over all segments: the limit of every offer used here, and the
+policy's cap on consumers."""
+SEGMENTS = ("consumer", "merchant")
+SEGMENT_MS = 5_000
+"""How long everybody's offer is in one segment before it moves to the other."""
 _SUBMITTED_AT = "2026-11-24T08:00:00Z"
 _ID, _TOKEN, _AMOUNT = "app-template", token(999), 4_321_000
 _TEMPLATE = application_bytes(
     application_id=_ID,
     applicant_token=_TOKEN,
+    product_code="quick_unsecured",
     requested_amount_fen=_AMOUNT,
     declared={"annual_income_fen": 90_000_000, "employment_years": 10},
 )
+_SEGMENT = b'"segment":"consumer"'
 PEOPLES = tuple(token(number) for number in range(1, PEOPLE + 1))
-ENTRIES = {t: entry(applicant_token=t, limit_fen=CAP_FEN) for t in PEOPLES}
+ENTRIES = {
+    (t, segment): entry(applicant_token=t, limit_fen=CAP_FEN, segment=segment, list_version=version)
+    for t in PEOPLES
+    for version, segment in enumerate(SEGMENTS, 1)
+}
 REPORTS = {t: bureau(applicant_token=t, utilisation_pct=10.0) for t in PEOPLES}
 _MALFORMED = (b"", b"{", b"\xff\xfe", b"[]", b'{"application_id": 7}', _TEMPLATE[:-20])
+
+
+def segment_at(now_ms: int) -> str:
+    """The segment of everybody's offer at a moment."""
+    return SEGMENTS[now_ms // SEGMENT_MS % len(SEGMENTS)]
 
 
 class Planned(NamedTuple):
@@ -42,6 +57,7 @@ class Meant(NamedTuple):
     application_id: str
     applicant_token: str
     amount_fen: int
+    segment: str = SEGMENTS[0]
 
 
 class Workload:
@@ -78,7 +94,8 @@ class Workload:
         else:
             self._ids += 1
             amount_fen = self._random.choice((3_000_000, 5_000_000, 9_000_000))
-            meant = Meant(f"app-{self._ids:08d}", self._random.choice(PEOPLES), amount_fen)
+            meant = Meant(f"app-{self._ids:08d}", self._random.choice(PEOPLES), amount_fen,
+                          self._random.choice(SEGMENTS))  # fmt: skip
             value = self._value(meant)
             self._sent.append(value)
             self._put(at_ms, value)
@@ -92,15 +109,18 @@ class Workload:
         self._publish(at_ms, APPLICATIONS, whose, value, partition)
 
     def _tell(self, at_ms: int, about: Meant) -> None:
+        """Mostly of one's own application; now and then somebody names another person's."""
         kind = self._random.choice(("cancel", "expiry", "consent_revoked", "human_review_request"))
+        whose = about.applicant_token
+        if self._random.random() < 0.25:
+            whose = self._random.choice(PEOPLES)
         event = {
             "event_id": f"event-{len(self.planned):08d}",
             "kind": kind,
-            "applicant_token": about.applicant_token,
+            "applicant_token": whose,
             "occurred_at": _SUBMITTED_AT,
             "application_id": about.application_id,
         }
-        whose = about.applicant_token
         self._publish(at_ms, EVENTS, whose, msgspec.json.encode(event), self._homes[whose])
 
     def _value(self, meant: Meant) -> bytes:
@@ -108,6 +128,7 @@ class Workload:
             _TEMPLATE.replace(_ID.encode(), meant.application_id.encode())
             .replace(_TOKEN.encode(), meant.applicant_token.encode())
             .replace(str(_AMOUNT).encode(), str(meant.amount_fen).encode())
+            .replace(_SEGMENT, b'"segment":"%s"' % meant.segment.encode())
         )
         self.meant[value] = meant
         return value

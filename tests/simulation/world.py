@@ -6,7 +6,7 @@ from functools import partial
 
 from builders import NOW_MS
 from simulation.broker import Broker
-from simulation.engine import Clock, Seeing, SimStore, pipeline
+from simulation.engine import Clock, OftenKept, Seeing, SimStore, pipeline
 from simulation.faults import Weather
 from simulation.inbox import SimInbox
 from simulation.kernel import Kernel, Process
@@ -15,6 +15,7 @@ from simulation.nemesis import FAULTS, plan
 from simulation.oracle import undrained, violations
 from simulation.outlet import SimLane, SimOutlets
 from simulation.reviewer import Reviewer
+from simulation.snapshots import Disk, SimSnapshots, SimTies
 from simulation.workload import Workload
 
 from stream.domain.control import Switches
@@ -22,7 +23,7 @@ from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
 from stream.errors import FatalError, TransactionError
 from stream.pipeline import Decides
 from stream.ports import Ledgers, Outlets
-from stream.worker import RefusalError, Worker
+from stream.worker import RefusalError
 from stream.world import World as Surroundings
 
 SPAN_MS = 12_000
@@ -54,9 +55,13 @@ class Parts:
         del inbox
         return SimOutlets(process, broker, name)
 
-    def ledgers(self, process: Process, broker: Broker) -> Ledgers:
+    def ledgers(self, process: Process, broker: Broker, snapshots: SimSnapshots) -> Ledgers:
         """Recovery."""
-        return SimLedgers(process, broker)
+        return SimLedgers(process, broker, snapshots)
+
+    def ties(self, process: Process, broker: Broker) -> SimTies:
+        """What is asked before a snapshot is kept."""
+        return SimTies(process, broker)
 
     def switches(self) -> Switches:
         """What is in force for a batch."""
@@ -82,6 +87,10 @@ class Simulation:
         self.broker = Broker(self.kernel, self.weather, partitions)
         self.workload = Workload(random, partitions, SPAN_MS)
         self._reviewer = Reviewer(self.broker)
+        self._snapshot_every = random.choice((0, 1, 3, 6))
+        shared: Disk = {}
+        one_host = random.random() < 0.5
+        self._disks = [shared if one_host else Disk() for _ in range(self.workers)]
         self._clock_ms = NOW_MS
         self._running: dict[int, Running] = {}
         self._done = False
@@ -232,22 +241,26 @@ class Simulation:
 
     def _live(self, running: Running, index: int) -> None:
         process, broker = running.process, self.broker
-        seeing = Seeing(self.kernel, process.name)
+        parts = self._parts
+        snapshots = SimSnapshots(self._disks[index], partitions=broker.partitions)
+        seeing = Seeing(self.kernel, process.name, snapshots, parts.ties(process, broker))
         surroundings = Surroundings(
             inbox=running.inbox,
-            outlets=self._parts.outlets(process, broker, process.name, running.inbox),
-            ledgers=self._parts.ledgers(process, broker),
+            outlets=parts.outlets(process, broker, process.name, running.inbox),
+            ledgers=parts.ledgers(process, broker, snapshots),
             lane=SimLane(process),
             store=SimStore(self.wall_ms),
             clock=Clock(process, self.wall_ms, lambda: running.stopping),
             watcher=seeing,
-            switches=self._parts.switches,
+            switches=parts.switches,
         )
         try:
-            Worker(
-                surroundings, self._parts.pipeline(), partitions=broker.partitions,
+            worker = OftenKept(
+                surroundings, parts.pipeline(), partitions=broker.partitions,
                 batch_records=self._batch_records, stopping=lambda: running.stopping,
-            ).run()  # fmt: skip
+            )  # fmt: skip
+            worker.every = self._snapshot_every
+            worker.run()
             self.kernel.count("worker ended in order")
         except RefusalError as error:
             self.broken.append(f"refused to start: {error}")
