@@ -19,6 +19,7 @@ from typing import NamedTuple
 from faults.report import TABLE_COLUMNS, Result, closing, keep
 from faults.scenes import (
     STEADY,
+    TELLING,
     Load,
     Play,
     Scene,
@@ -81,8 +82,8 @@ PARTS = (
     Part("F9 AddOffsetsToTxn stray", 5, strays(Api.ADD_OFFSETS), 1),
     Part("F9 AddPartitionsToTxn stray", 5, strays(Api.ADD_PARTITIONS), 1),
     Part("F9 Produce stray", 20, strays(Api.PRODUCE), 2),
-    Part("F10 error code told, request not done", len(cases()), told(done=False), 6),
-    Part("F10 error code told, request done", len(cases()), told(done=True), 6),
+    Part("F10 error code told, request not done", len(cases()), told(done=False), 6, TELLING),
+    Part("F10 error code told, request done", len(cases()), told(done=True), 6, TELLING),
     Part("F18 seconds at 200 ± 100 ms of latency", 60, slow_down, 2, SLOW),
     Part("F20 half-open: 3 s swallowed, never answered", 5, half_open, 2, SPARSE),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import confluent_kafka
-from faults.scenes import COMMIT_SECONDS, Scene
+from faults.scenes import COMMIT_SECONDS, TELLING, Scene
 from rich.table import Table
 
 from stream.broker.jars import kafka_version
@@ -60,9 +60,10 @@ def _page() -> str:
 {confluent_kafka.__version__} (librdkafka {confluent_kafka.libversion()[0]})
 - machine: {os.cpu_count()} cores, {platform.system()} {platform.machine()}, \
 Python {platform.python_version()}
-- engine: one worker; a commit is given up after {COMMIT_SECONDS} s (the engine's own \
-{COMMIT_SECONDS_MAX:.0f} s in the row of
-  latency), so that a delay need not be long
+- engine: one worker; a commit is given up after {COMMIT_SECONDS} s, so that a delay need not be
+  long; after {TELLING.commit_seconds} s in the rows of error codes, as the client repeats some \
+by itself after half a
+  second; after the engine's own {COMMIT_SECONDS_MAX:.0f} s in the row of latency
 
 | fault | struck | applications | lost | doubled | audit apart | still p50 s | max s | remedies |
 |---|---|---|---|---|---|---|---|---|

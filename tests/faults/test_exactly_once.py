@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from faults.rules import swallow_request
 from faults.scenes import (
+    TELLING,
     Case,
     Scene,
     cases,
@@ -79,7 +80,7 @@ def test_a_client_that_hangs_is_left_behind_and_costs_no_decision(stage: Stage) 
 def test_each_kind_of_error_has_its_remedy_and_costs_nothing(stage: Stage) -> None:
     """What the table owes to a code, the engine does; each application is decided once."""
     rows: list[Scene] = []
-    with playing(stage, rows, "codes") as play:
+    with playing(stage, rows, "codes", TELLING) as play:
         wrong = tell_errors(play, one_of_each(), done=True, tick=no_tick)
     assert wrong == []
     assert rows[0].tally.exact, rows[0]
