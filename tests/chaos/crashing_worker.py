@@ -1,100 +1,52 @@
 """The real worker between ports that kill it with SIGKILL at one named point of one batch.
 
-`CRASH_AT` names the point, `CRASH_BATCH` the mark (header `x-chaos-mark`) of the record whose
-batch is the one. Nothing of this is in the engine: its ports and the client below its outlet
-are wrapped here. P9 to P11 lie inside one call of the client; a thread beside it strikes
-while the request is on its way (P9 after the first of two, P11 after the commit was sent).
+Nothing of this is in the engine: its ports and the client below its outlet are wrapped here, and
+its connections go through a proxy in this process. Where exactly a point is: `chaos.striking`.
+`CRASH_UPSTREAM` is the broker behind the proxy, whose port is that of the bootstrap setting.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
+from chaos.striking import Strike, StrikingProxy, end_at_once
+
+from stream.config import load_settings
 from stream.edge import outlet as edge_outlet
 from stream.edge import processes
-from stream.ports import Identity, Output, Record
-from stream.worker import World
+from stream.ports import Identity, Output, Positions, Record
+from stream.world import World
 
-MARKED = "x-chaos-mark"
-IN_FLIGHT_SECONDS = 0.0015
-WIRE_SECONDS = 0.03
-SENDING = ("P3", "P4", "P5", "P6", "P7", "P8")
+FLUSH_SECONDS = 30.0
 
 
-class Crash:
-    """Armed once the marked record has been polled."""
+class StrikingClient:
+    """The transactional client, with ends behind its two last calls."""
 
-    def __init__(self) -> None:
-        self._at, self._batch = os.environ["CRASH_AT"], os.environ["CRASH_BATCH"].encode()
-        self.armed = False
-
-    def look(self, records: Sequence[Record]) -> None:
-        """Arm when the marked record is among these."""
-        self.armed = self.armed or any((MARKED, self._batch) in r.headers for r in records)
-
-    def reach(self, point: str) -> None:
-        """Die here when this is the point."""
-        if self.armed and point == self._at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def is_next(self, point: str) -> bool:
-        """Whether this is the point of the armed batch."""
-        return self.armed and point == self._at
-
-    def cut(self, outputs: Sequence[Output]) -> int | None:
-        """How many outputs are sent before the end; None when it is not in sending."""
-        if not self.armed or self._at not in SENDING:
-            return None
-        topics = [output.topic for output in outputs]
-        if not topics:
-            return None
-        places = {"P3": DECISIONS, "P6": DEAD_LETTERS, "P7": AUDIT}
-        if self._at in places:
-            return topics.index(places[self._at]) + 1 if places[self._at] in topics else None
-        return {"P4": (len(topics) + 1) // 2, "P5": len(topics), "P8": len(topics) - 1}[self._at]
-
-
-class CrashingClient:
-    """The transactional client, with ends before, in and after its two last calls."""
-
-    def __init__(self, inner: Any, crash: Crash) -> None:
-        self._inner, self._crash = inner, crash
+    def __init__(self, inner: Any, strike: Strike) -> None:
+        self._inner, self._strike = inner, strike
 
     def __getattr__(self, name: str) -> Any:
         """All else is the client's."""
         return getattr(self._inner, name)
 
     def send_offsets_to_transaction(self, *arguments: Any) -> None:
-        """P9 while the two requests are on their way, P10 when both are answered."""
-        self._strike_beside("P9")
+        """P10 when both requests of this are answered; P9 is between them."""
         self._inner.send_offsets_to_transaction(*arguments)
-        self._crash.reach("P10")
+        self._strike.done("P10", "offsets added")
 
     def commit_transaction(self, *arguments: Any) -> None:
-        """P11 while the commit is on its way, P12 when it is answered."""
-        self._strike_beside("P11")
+        """P12 when it is answered."""
         self._inner.commit_transaction(*arguments)
-        self._crash.reach("P12")
-
-    def _strike_beside(self, point: str) -> None:
-        if self._crash.is_next(point):
-            threading.Thread(target=self._later, args=(point,), daemon=True).start()
-
-    def _later(self, point: str) -> None:
-        time.sleep(IN_FLIGHT_SECONDS)
-        self._crash.reach(point)
+        self._strike.done("P12", "committed")
 
 
-class Crashing:
-    """Any port: calls go through, with something done after (or instead of) the named ones."""
+class Striking:
+    """Any port: calls go through, with something done around the named ones."""
 
     def __init__(self, inner: Any, **around: Callable[..., Any]) -> None:
         self._inner, self._around = inner, around
@@ -104,63 +56,71 @@ class Crashing:
         return self._around.get(name) or getattr(self._inner, name)
 
 
-def wrapped(world: World, crash: Crash) -> World:
-    """The world with every port in reach of the crash."""
+def wrapped(world: World, strike: Strike) -> World:
+    """The world with every port in reach of the strike."""
     inbox, outlets, watcher = world.inbox, world.outlets, world.watcher
 
     def poll(limit: int, timeout_ms: int) -> list[Record]:
         records = inbox.poll(limit, timeout_ms)
-        crash.look(records)
-        crash.reach("P0")
+        strike.look(records)
         return records
 
     def identity() -> Identity | None:
         found = inbox.identity()
-        crash.reach("P1")
+        strike.reach("P1", "identified")
         return found
-
-    def open_slot(slot: int) -> Any:
-        outlet = outlets.open(slot)
-
-        def begin() -> None:
-            outlet.begin()
-            crash.reach("P2")
-
-        def send(outputs: Sequence[Output]) -> None:
-            count = crash.cut(outputs)
-            outlet.send(outputs if count is None else outputs[:count])
-            if count is not None:
-                time.sleep(WIRE_SECONDS)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        return Crashing(outlet, begin=begin, send=send)
 
     def committed(batch: Any) -> None:
         watcher.committed(batch)
-        crash.reach("P13")
+        strike.applied()
 
     return world._replace(
-        inbox=Crashing(inbox, poll=poll, identity=identity),
-        outlets=Crashing(outlets, open=open_slot),
-        watcher=Crashing(watcher, committed=committed),
+        inbox=Striking(inbox, poll=poll, identity=identity),
+        outlets=Striking(outlets, open=lambda slot: striking_outlet(outlets.open(slot), strike)),
+        watcher=Striking(watcher, committed=committed),
     )
+
+
+def striking_outlet(outlet: Any, strike: Strike) -> Any:
+    """A producer that may end its worker."""
+
+    def begin() -> None:
+        outlet.begin()
+        strike.reach("P2", "begun")
+
+    def send(outputs: Sequence[Output]) -> None:
+        count = strike.cut(outputs)
+        outlet.send(outputs if count is None else outputs[:count])
+        if count is not None:
+            # The broker has answered for each, so what was sent is what the topics hold.
+            left = outlet._client.flush(FLUSH_SECONDS)
+            assert not left, f"{left} records without an answer"
+        strike.sent(partly=count is not None)
+
+    def commit(positions: Positions, identity: Identity) -> None:
+        strike.commits(positions)
+        outlet.commit(positions, identity)
+
+    return Striking(outlet, begin=begin, send=send, commit=commit)
 
 
 def main(arguments: list[str]) -> int:
     """As `python -m stream.edge.processes worker INDEX`."""
-    crash = Crash()
+    strike = Strike(os.environ, end_at_once)
     open_world, client = processes.open_world, edge_outlet.transactional_producer
 
     @contextmanager
-    def crashing_world(*given: Any) -> Iterator[World]:
+    def striking_world(*given: Any) -> Iterator[World]:
         with open_world(*given) as world:
-            yield wrapped(world, crash)
+            yield wrapped(world, strike)
 
-    processes.open_world = crashing_world
-    edge_outlet.transactional_producer = lambda *given, **extra: CrashingClient(  # type: ignore[assignment]
-        client(*given, **extra), crash
+    processes.open_world = striking_world
+    edge_outlet.transactional_producer = lambda *given, **extra: StrikingClient(  # type: ignore[assignment]
+        client(*given, **extra), strike
     )
-    return processes.main(arguments)
+    port = int(load_settings().bootstrap.rpartition(":")[2])
+    with StrikingProxy(port, os.environ["CRASH_UPSTREAM"], strike):
+        return processes.main(arguments)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from stream.ports import Place
+
 Kind = Literal["lost", "doubled", "mismatched"]
 
 
@@ -76,8 +78,10 @@ class Seen(NamedTuple):
     audited: Sequence[Audited]
     breaks: Sequence[str]
     """Where the audit chain is broken."""
-    committed: Mapping[int, int]
-    ends: Mapping[int, int]
+    last: Mapping[Place, int]
+    """The offset of the last committed record of each partition of all inputs that has any."""
+    committed: Mapping[Place, int]
+    ends: Mapping[Place, int]
     uncommitted: int
     """Decisions an uncommitted reader sees, those of aborted transactions included."""
 
@@ -343,13 +347,12 @@ def _judge_audit(seen: Seen, verdict: Verdict) -> None:
 
 
 def _judge_offsets(seen: Seen, verdict: Verdict) -> None:
-    """The group has committed past the last record, and not past the end."""
-    last: dict[int, int] = {}
-    for record in seen.given:
-        last[record.partition] = max(last.get(record.partition, 0), record.offset)
-    for partition, offset in last.items():
-        where, committed = f"loan.applications/{partition}", seen.committed.get(partition, -1)
+    """On each input the group has committed past the last record, and not past the end."""
+    for place, offset in seen.last.items():
+        where, committed = f"{place.topic}/{place.partition}", seen.committed.get(place, -1)
         if committed <= offset:
             verdict.add("lost", where, f"committed {committed}, last record {offset}")
-        elif committed > seen.ends.get(partition, committed):
+    for place, committed in seen.committed.items():
+        if committed > seen.ends.get(place, committed):
+            where = f"{place.topic}/{place.partition}"
             verdict.add("mismatched", where, f"committed {committed}, past the end")

@@ -19,7 +19,16 @@ from stream.codec.decision_v1 import DEAD_LETTER_AUDITED, decode_audit, decode_d
 from stream.demo.reconcile import Found, Offsets, read
 from stream.domain.chain import GENESIS, ChainHead, head_of, link
 from stream.domain.decision import Decision
-from stream.domain.topics import APPLICATIONS, AUDIT, DEAD_LETTERS, DECISIONS, INPUTS
+from stream.domain.topics import (
+    APPLICATIONS,
+    AUDIT,
+    DEAD_LETTERS,
+    DECISIONS,
+    EVENTS,
+    INPUTS,
+    REVIEWS,
+)
+from stream.ports import Place
 
 _TOPICS = (*INPUTS, DECISIONS, DEAD_LETTERS, AUDIT)
 _CALL_SECONDS = 30.0
@@ -88,14 +97,25 @@ def committed(
 def read_all(bootstrap: str, group: str, since: Offsets) -> Seen:
     """Every output from `since` on."""
     audited, breaks = _audited(read(bootstrap, AUDIT, since))
+    given = [_given(found) for found in read(bootstrap, APPLICATIONS, since)]
+    last: dict[Place, int] = {Place(APPLICATIONS, each.partition): each.offset for each in given}
+    for topic in (EVENTS, REVIEWS):
+        last |= {Place(topic, f.partition): f.offset for f in read(bootstrap, topic, since)}
+    offsets = {
+        Place(topic, number): offset
+        for topic in INPUTS
+        for number, offset in committed(bootstrap, group, topic=topic).items()
+    }
+    until = ends(bootstrap)
     return Seen(
-        given=[_given(found) for found in read(bootstrap, APPLICATIONS, since)],
+        given=given,
         decided=[_decided(found) for found in read(bootstrap, DECISIONS, since)],
         letters=[_letter(found) for found in read(bootstrap, DEAD_LETTERS, since)],
         audited=audited,
         breaks=breaks,
-        committed=committed(bootstrap, group),
-        ends=ends(bootstrap)[APPLICATIONS],
+        last=last,
+        committed=offsets,
+        ends={Place(topic, n): end for topic in INPUTS for n, end in until[topic].items()},
         uncommitted=sum(1 for _ in read(bootstrap, DECISIONS, since, "read_uncommitted")),
     )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from chaos import nemesis
 from chaos.cluster import NODES, Cluster
-from chaos.crashes import play_crashes
+from chaos.crashes import Wire, play_crashes, reserved_port
 from chaos.progress import Say
 from chaos.stage import Plan, Result, Stage, play
 from chaos.workload import Shape, Workload
@@ -72,7 +72,8 @@ def _on_one_broker(name: str, at: Setting, plan: Callable[[EmbeddedBroker], Plan
 
 def _kill(name: str, at: Setting) -> Result:
     size = at.size
-    plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.kill_workers)
+    plan = Plan(name, at.workload(), size.faults, size.seconds, nemesis.kill_workers,
+                kills_often=True)  # fmt: skip
     return _on_one_broker(name, at, lambda _: plan)
 
 
@@ -115,7 +116,7 @@ def _late(name: str, at: Setting) -> Result:
 
 def _storm(name: str, at: Setting) -> Result:
     size, workload = at.size, at.workload(copies=20, repeats=0.0)
-    plan = Plan(name, workload, size.faults, size.seconds, nemesis.kill_workers)
+    plan = Plan(name, workload, size.faults, size.seconds, nemesis.kill_workers, kills_often=True)
     return _on_one_broker(name, at, lambda _: plan)
 
 
@@ -183,9 +184,11 @@ def _lose_two(name: str, at: Setting) -> Result:
 
 
 def _crashes(name: str, at: Setting) -> Result:
-    with EmbeddedBroker(at.folder / "broker") as broker:
+    port = reserved_port()
+    with EmbeddedBroker(at.folder / "broker", proxied_port=port) as broker:
         topics.apply(broker.bootstrap, partitions=6, replication=1)
-        return play_crashes(name, broker.bootstrap, at.folder, at.say, at.seed, at.size.faults)
+        wire = Wire(broker.bootstrap, port, broker.behind_proxy)
+        return play_crashes(name, wire, at.folder, at.say, at.seed, at.size.faults)
 
 
 SCENARIOS: dict[str, Scenario] = {

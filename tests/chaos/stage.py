@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from random import Random
 from threading import Event
 from typing import NamedTuple
 
-from chaos.engine import Ended, Engine
+from chaos.engine import Engine
 from chaos.faults import Faults
 from chaos.monitor import Monitor
 from chaos.oracle import Verdict, judge
@@ -62,6 +62,8 @@ class Plan(NamedTuple):
     batch_records: int = 100
     module: str | None = None
     extra: dict[str, str] | None = None
+    kills_often: bool = False
+    """More often than the shipped supervisor bears: then only ends that nobody asked for count."""
     shipped: bool = False
     """Under the engine's own supervisor."""
     before: Callable[[], None] | None = None
@@ -163,6 +165,8 @@ def play(plan: Plan, bootstrap: str, folder: Path, say: Say, seed: int) -> Resul
     monitor = Monitor(bootstrap)
     engine = (Shipped if plan.shipped else Engine)(settings, folder / "logs", plan.workers)
     engine.module, engine.extra = plan.module or engine.module, plan.extra or {}
+    if plan.kills_often:
+        spare_asked_ends(engine, faults)
     try:
         with Progress(say, monitor, faults) as progress:
             stage = Stage(engine, monitor, faults, Random(seed), folder)
@@ -235,6 +239,15 @@ def _run(plan: Plan, stage: Stage, progress: Progress, sides: Sides) -> int:
     return publisher.acknowledged
 
 
+def spare_asked_ends(engine: Engine, faults: Faults) -> None:
+    """Hold the shipped supervisor's rule for the ends only that the scenario did not ask for."""
+    engine.counts_asked = False
+    faults.notes.append(
+        "a process is killed more often than the shipped supervisor bears: its rule was held for "
+        "ends that nobody asked for"
+    )
+
+
 def hold_bounds(plan: Plan, engine: Engine, faults: Faults) -> None:
     """Memory within the plan's bounds, and nobody ended unasked but as `judge_ends` allows."""
     for what, found, most in (
@@ -244,17 +257,21 @@ def hold_bounds(plan: Plan, engine: Engine, faults: Faults) -> None:
         if found > most:
             faults.failures.append(f"a worker {what} {found:.0f} MB, more than {most:.0f}")
     most = faults.done * len(engine.workers) if plan.broker_dies else 0
-    judge_ends(engine.ended, faults, most)
+    judge_ends(engine, faults, most)
 
 
-def judge_ends(ended: Sequence[Ended], faults: Faults, most: int) -> None:
+def judge_ends(engine: Engine, faults: Faults, most: int) -> None:
     """Every end is a failure, but for at most so many with the code of a broker's fault.
+
+    So is an engine that the shipped supervisor would have given up, whatever its ends were.
 
     A broker that dies while it answers a join leaves a static member with the id of before: it is
     fenced, for which its client knows no way back, and ends to be started again. The same is told
     of another process under its name, so it must not go on by itself.
     """
-    for each in ended:
+    if engine.given_up:
+        faults.failures.append(engine.given_up)
+    for each in engine.ended:
         if each.code == Exit.BROKER and most > 0:
             most -= 1
             faults.notes.append(f"{each}; started again")

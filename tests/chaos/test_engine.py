@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from chaos.faults import Faults
 from chaos.stage import judge_ends
 
 from stream.config import load_settings
+from stream.edge.supervisor import RESTARTS_MAX
 
 WAIT_SECONDS_MAX = 60.0
 
@@ -31,14 +33,48 @@ def test_a_worker_that_refuses_its_settings_ends_the_scenario(tmp_path: Path) ->
     assert "missing.toml" in engine.ended[0].problem
 
 
-def test_only_a_brokers_death_explains_an_end() -> None:
+def test_whoever_ends_as_often_as_the_shipped_supervisor_bears_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than five ends of one process within a minute fail a scenario; asked ones if counted."""
+    monkeypatch.setattr(Engine, "launch", lambda _self, _name: None)
+    for counts_asked, asked, given_up in (
+        (True, False, True),
+        (True, True, True),
+        (False, True, False),
+        (False, False, True),
+    ):
+        engine = Engine(load_settings(state_dir=tmp_path), tmp_path / "logs", 1)
+        engine.counts_asked = counts_asked
+        for number in range(RESTARTS_MAX + 1):
+            assert engine.given_up == ""
+            process = subprocess.Popen(["true"])
+            process.wait()
+            if asked:
+                engine.expect(process.pid)
+            engine._running["worker-0"] = process
+            engine._followed("worker-0", process, -9)
+            assert number < RESTARTS_MAX or bool(engine.given_up) == given_up
+        faults = Faults(1)
+        judge_ends(engine, faults, 0)
+        assert any("shipped supervisor" in each for each in faults.failures) == given_up
+
+
+def ended(engine_folder: Path, *ends: Ended) -> Engine:
+    """An engine whose processes ended so."""
+    engine = Engine(load_settings(state_dir=engine_folder), engine_folder / "logs", 1)
+    engine.ended = [*ends]
+    return engine
+
+
+def test_only_a_brokers_death_explains_an_end(tmp_path: Path) -> None:
     """With the broker's code, no more often than places were lost; all else fails."""
     lost, other = Ended("worker-0", 3, "reading the inputs: _FATAL"), Ended("worker-1", -11, "")
     faults = Faults(1)
-    judge_ends([lost, other, lost, lost], faults, 2)
+    judge_ends(ended(tmp_path, lost, other, lost, lost), faults, 2)
     said = "worker-0 ended by itself with 3: reading the inputs: _FATAL"
     assert [f"{said}; started again"] * 2 == faults.notes
     assert ["worker-1 ended by itself with -11", said] == faults.failures
     none = Faults(1)
-    judge_ends([lost], none, 0)
+    judge_ends(ended(tmp_path, lost), none, 0)
     assert [said] == none.failures

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from chaos.oracle import REFERRED_MAX, Audited, Decided, Given, Letter, Said, Seen, judge
 
+from stream.domain.topics import APPLICATIONS, EVENTS, REVIEWS
+from stream.ports import Place
+
 LIMITS = {"t": 1_000}
+HERE, THERE = Place(APPLICATIONS, 0), Place(APPLICATIONS, 1)
+TOLD, ANSWERED = Place(EVENTS, 0), Place(REVIEWS, 0)
 
 
 def home(key: bytes) -> int:
@@ -45,8 +50,9 @@ def clean() -> Seen:
             Audited(0, 3, "0/4", "0/4", b"s"),
         ],
         breaks=[],
-        committed={0: 5},
-        ends={0: 6},
+        last={HERE: 4, TOLD: 2, ANSWERED: 0},
+        committed={HERE: 5, TOLD: 3, ANSWERED: 1},
+        ends={HERE: 6, TOLD: 3, ANSWERED: 1},
         uncommitted=3,
     )
 
@@ -76,6 +82,11 @@ def test_a_run_that_referred_everybody_is_no_proof() -> None:
     assert "all referred: no promise was tested" in {each.what for each in verdict.findings}
 
 
+def at(place: Place, offset: int) -> dict[Place, int]:
+    """The group's offsets with one of them another."""
+    return {**clean().committed, place: offset}
+
+
 def without(field: str, index: int) -> dict[str, Any]:
     rows = [*getattr(clean(), field)]
     del rows[index]
@@ -99,11 +110,23 @@ def with_other(field: str, index: int, **other: Any) -> dict[str, Any]:
         without("letters", 0) | {"audited": [r for r in clean().audited if r.about != "0/3"]},
         without("audited", 0),
         without("audited", 3),
-        {"committed": {0: 4}},
+        {"committed": at(HERE, 4)},
+        {"committed": at(TOLD, 2)},
+        {"committed": at(ANSWERED, -1)},
         {"committed": {}},
-        with_more("given", given(5, "c", key=b"elsewhere")) | {"committed": {0: 6}},
+        with_more("given", given(5, "c", key=b"elsewhere")) | {"committed": at(HERE, 6)},
     ],
-    ids=["decision", "letter", "audit", "letter-audit", "offset", "no-offset", "stray"],
+    ids=[
+        "decision",
+        "letter",
+        "audit",
+        "letter-audit",
+        "offset",
+        "event-offset",
+        "review-offset",
+        "no-offset",
+        "stray",
+    ],
 )
 def test_a_planted_loss_is_found(broken: dict[str, Any]) -> None:
     """Whatever is missing is told as lost."""
@@ -122,7 +145,7 @@ def test_an_acknowledged_record_that_is_gone_is_lost() -> None:
         with_more("letters", Letter(0, 2, "0/3", "conflict", "other")),
         with_more("audited", Audited(0, 4, "d-a", "0/0", b"a")),
         with_more("given", given(5, "c", key=b"elsewhere"))
-        | {"committed": {0: 6}}
+        | {"committed": at(HERE, 6)}
         | {
             "given": [
                 *clean().given,
@@ -158,11 +181,13 @@ def test_a_planted_double_is_found(broken: dict[str, Any]) -> None:
         with_other("audited", 0, partition=2),
         with_more("audited", Audited(0, 4, "d-x", "0/9", b"x")),
         {"breaks": ["decision.audit/0/1"]},
-        {"committed": {0: 7}},
+        {"committed": at(HERE, 7)},
+        {"committed": at(TOLD, 4)},
     ],
     ids=["content", "person", "partition", "forgotten-promise", "cap", "sum", "shared-id", "order",
          "foreign", "reason", "letter-content", "undue-letter", "audit-content", "audit-partition",
-         "undue-audit", "chain", "past-the-end"],
+         "undue-audit", "chain", "past-the-end",
+         "past-the-events-end"],
 )  # fmt: skip
 def test_a_planted_mismatch_is_found(broken: dict[str, Any]) -> None:
     """Whatever is there but wrong is told as mismatched."""
@@ -179,8 +204,9 @@ def test_a_stray_sent_on_once_and_decided_there_is_clean() -> None:
         given=[*seen.given, record, home_record],
         decided=[*seen.decided, decision],
         audited=[*seen.audited, Audited(1, 0, "d-c", "1/0", b"c")],
-        committed={0: 6, 1: 1},
-        ends={0: 6, 1: 2},
+        last={HERE: 5, THERE: 0},
+        committed={HERE: 6, THERE: 1},
+        ends={HERE: 6, THERE: 2},
         uncommitted=4,
     )
     limits = {**LIMITS, "elsewhere": 1_000}

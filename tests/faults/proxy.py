@@ -119,6 +119,9 @@ class FaultProxy:
                 return action
         return _PLAIN
 
+    def answered(self, request: Request) -> None:
+        """Told of an answer of the broker's before anything of it goes on: for who watches."""
+
     def swallows(self, client: str) -> bool:
         """Whether the client is cut off."""
         return self._blackholed is not None and self._blackholed in client
@@ -254,6 +257,7 @@ class _Link:
     async def _answers(self) -> None:
         while (answer := await read_frame(self._from_broker)) is not None:
             request, action = self._waiting.pop(correlation_of(answer))
+            self._proxy.answered(request)
             self._end_when_answered()
             if self._proxy.swallows(self._client):
                 continue
