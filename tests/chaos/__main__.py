@@ -13,6 +13,8 @@ from subprocess import TimeoutExpired
 from typing import Annotated, Literal
 
 import typer
+from chaos.bars import BARS, verdict
+from chaos.origin import between, commit_now
 from chaos.progress import Say
 from chaos.report import Page, row, table
 from chaos.scenarios import SCENARIOS, Setting, Size, SkippedError
@@ -111,15 +113,18 @@ def _command(names: list[str], scale: str, seed: int, applications: int, faults:
 def play_one(name: str, size: Size, seed: int, *, logs: bool) -> Result:
     """One scenario in a folder of its own, with its progress on one line."""
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{name}-"))
+    before = commit_now()
     with console.status(f"{name}: starting") as status:
         result = SCENARIOS[name].run(name, Setting(size, seed, folder, _teller(name, status)))
+    result.commit = between(before, commit_now())
     if result.clean and not logs:
         shutil.rmtree(folder)
     else:
         console.print(f"     broker, logs and state: {folder}")
-    cells = ", ".join(f"{column} {cell}" for column, cell in list(row(result).items())[1:])
+    cells = ", ".join(f"{column} {cell}" for column, cell in list(row(result).items())[1:-1])
     mark = "ok  " if result.clean else "BAD "
     console.print(f"{mark} {name}: {cells}", highlight=False, soft_wrap=True)
+    console.print(f"     recovery {BARS[name].what}: {verdict(result)}", highlight=False)
     for note in dict.fromkeys(result.faults.notes):
         console.print(f"     {note} ({result.faults.notes.count(note)}×)")
     for failure in result.failures[:FAILURES_SHOWN]:

@@ -19,6 +19,8 @@ class Faults:
     """Partitions looked at after a fault, each fault anew."""
     unheard: int = 0
     """How many of these had no later decision, and so no time of recovery."""
+    overtaken: int = 0
+    """Faults whose recovery had not ended when the next one struck."""
     gained_mb: float = 0.0
     """Most that a worker's memory grew while its broker was away."""
     failures: list[str] = field(default_factory=list)
@@ -28,6 +30,14 @@ class Faults:
         """One more fault, healed or struck now."""
         self.at.setdefault(kind, []).append(time.monotonic() if at is None else at)
         self.done += 1
+
+    def add(self, part: Faults) -> None:
+        """What another has counted."""
+        self.done += part.done
+        self.notes += part.notes
+        self.failures += part.failures
+        for kind, moments in part.at.items():
+            self.at.setdefault(kind, []).extend(moments)
 
     def progress(self) -> float:
         """From 0 to 1."""

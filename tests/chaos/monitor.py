@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import time
 from threading import Event, Thread
 
@@ -65,9 +66,11 @@ class Monitor:
         """Per fault, seconds until the slowest partition had a new committed decision.
 
         Stricter than the first decision anywhere: the other worker's would be there at once. A
-        partition without a later decision has no time; `faults` is told how many had none.
+        partition without a later decision has no time; `faults` is told how many had none. Nor has
+        a fault whose recovery had not ended when the next one struck: it would measure that one.
         """
         found = []
+        every = sorted({*struck, *(at for each in faults.at.values() for at in each)})
         for at in struck:
             firsts = []
             for times in self.arrivals.values():
@@ -76,7 +79,10 @@ class Monitor:
                     firsts.append(times[index] - at)
             faults.looked += len(self.arrivals)
             faults.unheard += len(self.arrivals) - len(firsts)
-            if firsts:
+            following = next((other for other in every if other > at), math.inf)
+            if firsts and at + max(firsts) > following:
+                faults.overtaken += 1
+            elif firsts:
                 found.append(max(firsts))
         return found
 

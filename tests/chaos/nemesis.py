@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from chaos.cluster import Cluster, Node
+from chaos.faults import Faults
 from chaos.membership import EXPELLED_SECONDS_MAX, await_expelled, holders
 from chaos.roles import ROLES, broker_of
 from chaos.stage import Stage
@@ -259,6 +260,16 @@ def jump_clocks(stage: Stage) -> None:
         path.write_text(str(stage.random.choice((-3_600_000, 0, 3_600_000))))
         stage.faults.count()
     path.write_text("0")
+
+
+def mix(stage: Stage) -> None:
+    """Some of each: clocks jump, a guest joins and leaves, a worker becomes a zombie."""
+    strikes = (jump_clocks, join_and_leave, zombies)
+    for strike in strikes:
+        # Counted apart and added up behind it: how far all of them are paces the workload.
+        part = Faults(max(1, stage.faults.planned // len(strikes)))
+        strike(stage._replace(faults=part))
+        stage.faults.add(part)
 
 
 def mount_small_disk(folder: Path, megabytes: int) -> bool:

@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import confluent_kafka
+from chaos import bars
+from chaos.origin import versions
 from chaos.stage import Result
 from rich.table import Table
 
-from stream import __version__
-from stream.broker.jars import kafka_version
-
 COLUMNS = ("scenario", "faults", "applications", "approved", "lost", "doubled", "mismatched",
            "recovery p50, s", "recovery max, s", "replayed", "identical", "peak RSS, MB",
-           "RSS growth, MB", "aborted", "seconds")  # fmt: skip
+           "RSS growth, MB", "aborted", "seconds", "commit", "versions")  # fmt: skip
 SHOWN = {"scenario": "scenario", "faults": "faults", "applications": "appli-\ncations",
          "lost": "lost", "doubled": "dou-\nbled", "mismatched": "mis-\nmatch",
          "recovery p50, s": "p50\ns", "recovery max, s": "max\ns", "identical": "replay\nidentical",
@@ -44,6 +42,8 @@ def row(result: Result) -> dict[str, str]:
         f"{result.growth_mb:.0f}",
         f"{verdict.aborted:,}",
         f"{result.seconds:.0f}",
+        result.commit,
+        versions(),
     ]
     return dict(zip(COLUMNS, cells, strict=True))
 
@@ -90,6 +90,7 @@ class Page:
             "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
             *("| " + " | ".join(row(result).values()) + " |" for result in results),
             "",
+            *bars.lines([*results]),
             *(f"- **{name} was not run**: {why}." for name, why in skipped.items()),
             *([f"- **Broken off before**: {', '.join(waiting)}."] if waiting else []),
             *_notes(results),
@@ -108,8 +109,9 @@ def _explained() -> list[str]:
         "- peak RSS and growth: of the worker with the most, since it was first ready, without the "
         "mapped pages of the store.",
         "- aborted: decisions that only an uncommitted reader sees, left by what was interrupted.",
-        f"- Versions: ten-minute-loan {__version__}, Kafka {kafka_version()}, confluent-kafka "
-        f"{confluent_kafka.version()}, CPython {platform.python_version()}.",
+        "- overtaken: faults whose recovery had not ended when the next one struck; they are not "
+        "among the recoveries.",
+        "- commit: what was checked out while the scenario ran; dirty: files differed from it.",
         f"- Machine: {os.cpu_count()} cores, {platform.system()}; load average "
         f"{os.getloadavg()[0]:.1f} at the end.",
     ]

@@ -140,6 +140,16 @@ def _clock(name: str, at: Setting) -> Result:
     return _on_one_broker(name, at, lambda _: plan)
 
 
+def _mixed(name: str, at: Setting) -> Result:
+    size, path = at.size, at.folder / "clock"
+    at.folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("0")
+    workload = at.workload(age_ms=2 * HOUR_MS)
+    plan = Plan(name, workload, size.faults, size.seconds, nemesis.mix,
+                module="chaos.skewed_worker", extra=skewed(path))  # fmt: skip
+    return _on_one_broker(name, at, lambda _: plan)
+
+
 def skewed(path: Path) -> dict[str, str]:
     """Environment of a worker whose clock is put off by the file."""
     return {"CHAOS_CLOCK": str(path), "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -194,7 +204,7 @@ def _crashes(name: str, at: Setting) -> Result:
 SCENARIOS: dict[str, Scenario] = {
     "kill100": Scenario(Size(100_000, 100, 240), Size(1_200, 5, 10), _kill, (12, 1),
                         "SIGKILL of one of two workers, again and again"),
-    "crashpoints": Scenario(Size(8_400, 84, 600), Size(400, 4, 20), _crashes, (10, 1),
+    "crashpoints": Scenario(Size(8_400, 84, 600), Size(400, 5, 20), _crashes, (10, 1),
                             "P0-P13, first, middle and last batch, one and two workers"),
     "zombies": Scenario(Size(60_000, 50, 240), Size(2_000, 1, 14), _zombies, (6, 1),
                         "SIGSTOP of workers beyond their session, then SIGCONT"),
@@ -222,4 +232,6 @@ SCENARIOS: dict[str, Scenario] = {
                           "no room under the broker's log"),
     "clock_jumps": Scenario(Size(40_000, 40, 45), Size(2_000, 8, 8), _clock, (2, 1),
                             "worker clocks an hour forward, back and home"),
+    "mixed": Scenario(Size(20_000, 15, 180), Size(600, 3, 20), _mixed, (5, 1),
+                      "clocks jump, a worker joins and leaves, another becomes a zombie"),
 }  # fmt: skip

@@ -87,6 +87,8 @@ class Result:
     peak_mb: float
     growth_mb: float
     seconds: float
+    commit: str = ""
+    """Of which code it is."""
 
     @property
     def failures(self) -> list[str]:

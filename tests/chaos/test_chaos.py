@@ -12,7 +12,7 @@ SEED = 7
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", ["kill100", "crashpoints", "storm", "broker_kill"])
+@pytest.mark.parametrize("name", ["kill100", "crashpoints", "storm", "broker_kill", "mixed"])
 def test_nothing_is_lost_doubled_or_mismatched(name: str, tmp_path: Path) -> None:
     """Whatever is done to workers or by channels, every record is answered exactly once.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+from chaos.bars import BARS
 from chaos.faults import Faults
 from chaos.membership import expelled
 from chaos.monitor import Monitor
 from chaos.oracle import Verdict
+from chaos.origin import between, commit_now
 from chaos.replaying import Replay
-from chaos.report import Page, table
+from chaos.report import Page, row, table
 from chaos.roles import java_hash
 from chaos.scenarios import SCENARIOS
 from chaos.stage import Result
@@ -79,6 +82,48 @@ def test_what_recovery_leaves_out_is_on_the_page(tmp_path: Path) -> None:
     page = Page(tmp_path, "make chaos", "full", ["storm"])
     page.write([left_out], {})
     assert "- storm: recovery leaves out 6 of 9 times" in page.path.read_text()
+
+
+def test_a_recovery_overtaken_by_the_next_fault_is_not_timed() -> None:
+    """It would measure the next fault; it is counted instead."""
+    monitor = Monitor.__new__(Monitor)
+    monitor.arrivals = {0: [4.0, 5.0]}
+    faults = Faults(3)
+    assert monitor.recoveries([1.0, 2.0, 3.5], faults) == [0.5]
+    assert faults.overtaken == 2
+
+
+def test_every_scenario_has_a_bar_or_says_that_none_was_set(tmp_path: Path) -> None:
+    """The page holds measured against bar, and says met or missed."""
+    assert SCENARIOS.keys() == BARS.keys()
+    slow, fast = result("joins", WHOLE), result("kill100", WHOLE)
+    fast.recoveries = {"": [1.5, 14.9]}
+    page = Page(tmp_path, "make chaos", "full", [])
+    page.write([slow, fast, result("zombies", WHOLE)], {})
+    text = page.path.read_text()
+    assert "| joins | 10 from the leave | 119.9 | **missed** by 1 of 2 | 0 |" in text
+    assert "session time-out and 5 s | 14.9 | met by 2 of 2 | 0 |" in text
+    assert "| zombies | none set | 119.9 | – | 0 |" in text
+
+
+def test_a_row_says_of_which_commit_it_is(tmp_path: Path) -> None:
+    """Checked out, changed since, changed while it ran, or no repository at all."""
+    assert commit_now(tmp_path) == "unknown"
+
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=t", "-c", "user.email=t@t"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "one")
+    clean = commit_now(tmp_path)
+    (tmp_path / "file").write_text("new")
+    assert commit_now(tmp_path) == f"{clean} dirty"
+    assert between(clean, "other") == f"{clean} to other"
+    one = result("joins", WHOLE)
+    one.commit = "abc1234 dirty"
+    assert list(row(one).values())[-2] == "abc1234 dirty"
+    assert "Kafka " in list(row(one).values())[-1]
 
 
 def test_a_worker_is_expelled_when_others_hold_all() -> None:
