@@ -68,9 +68,9 @@ class Load(NamedTuple):
 
 STEADY = Load()
 TELLING = Load(commit_seconds=1.5)
-"""For error codes: the client repeats by itself what some of them refuse, after half a second. With
-a commit given up as early as elsewhere that repeat came too late now and then, and a code that
-needs no remedy had one."""
+"""For error codes: after 14 and 15 the client repeats by itself, but only half a second later. With
+a commit given up as early as elsewhere that came too late now and then, and a code that needs no
+remedy had one."""
 
 
 class Play(NamedTuple):
