@@ -204,6 +204,17 @@ class Clock(Protocol):
         """Wait; returns early when the worker is told to stop."""
         ...
 
+    def left(self) -> float:
+        """Seconds until what is given up must have been given up; infinite when nothing is.
+
+        Whatever waits for the broker waits no longer than this.
+        """
+        ...
+
+    def leaving(self) -> AbstractContextManager[None]:
+        """Partitions are given up within it: `LEAVE_SECONDS_MAX` from now, or what is left."""
+        ...
+
 
 class Pending(Protocol):
     """Work handed to a lane."""

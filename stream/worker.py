@@ -26,6 +26,13 @@ from stream.batch import Batch
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, INPUTS
+from stream.ending import (
+    OffsetLostError,
+    OffsetMissingError,
+    PartitionsRaisedError,
+    RefusalError,
+    TimeUpError,
+)
 from stream.errors import BrokerError, Remedy, TransactionError
 from stream.limits import (
     BATCH_SECONDS_TARGET,
@@ -78,18 +85,25 @@ class Worker:
         self._flight: Flight | None = None
         self._outlets: list[Outlet] = []
         self._owed: list[int] = []
+        self._unkept: list[int] = []
         self._turn = self._since_quiet = 0
         world.inbox.subscribe(self)
 
     def run(self) -> None:
-        """Go round until `stopping`; then let the batch under way end, and leave the group."""
+        """Go round until `stopping`; then let the batch under way end, and leave the group.
+
+        TimeUpError when that took longer than `clock.left` allowed.
+        """
         try:
             while not self._stopping():
                 self.step()
             self._world.watcher.draining()
-            self._land()
+            landed = self._land(resume=False)
+            in_time = landed or self._world.clock.left() > 0
         finally:
             self._world.inbox.close()
+        if not in_time:
+            raise TimeUpError
 
     def step(self) -> None:
         """Once round: poll, decide what came, or let the batch under way land."""
@@ -97,9 +111,7 @@ class Worker:
             self._mend()
             return
         self._let_go()
-        if self._since_quiet >= SNAPSHOT_DECISIONS and self._land():
-            self._world.watcher.quiet(self._ledgers, self._positions)
-            self._since_quiet = 0
+        self._keep_one()
         records = self._world.inbox.poll(self._limit, POLL_TIMEOUT_MS)  # 1
         records = [record for record in records if self._is_next(record)]
         identity = self._world.inbox.identity()  # 2
@@ -115,6 +127,16 @@ class Worker:
             holding=bool(self._held),
             member=identity is not None,
         )
+
+    def _keep_one(self) -> None:
+        """A snapshot with each round while any is due: all at once would let applicants wait."""
+        if self._since_quiet >= SNAPSHOT_DECISIONS:
+            self._unkept, self._since_quiet = list(self._ledgers), 0
+        if self._unkept and self._land():
+            partition = self._unkept.pop()
+            if partition in self._ledgers:
+                one = {partition: self._ledgers[partition]}
+                self._world.watcher.quiet(one, self._positions)
 
     def _decide(self, records: Sequence[Record], identity: Identity) -> None:
         """Prepare a batch while the one before commits; produce it when that has landed."""
@@ -267,13 +289,15 @@ class Worker:
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """Still ours: let the batch under way land, keep snapshots, then forget."""
-        if self._land(resume=False):
-            self._world.watcher.quiet(self._ledgers, self._positions)
+        with self._world.clock.leaving():
+            if self._land(resume=False):
+                self._world.watcher.quiet(self._ledgers, self._positions)
         self._drop(partitions)
 
     def lost(self, partitions: Sequence[int]) -> None:
         """Another's already: the batch under way ends as it may, its commit is refused."""
-        self._land(resume=False)
+        with self._world.clock.leaving():
+            self._land(resume=False)
         self._drop(partitions)
 
     def _drop(self, partitions: Iterable[int]) -> None:
@@ -327,40 +351,3 @@ def _refused(batch: Batch, topic: str | None) -> set[int]:
     if topic in INPUTS:
         return {record.partition for record in batch.strays if record.topic == topic}
     return {output.partition for output in batch.outputs if output.topic == topic}
-
-
-class RefusalError(BrokerError):
-    """What no waiting mends: someone changed offsets or topics under the engine."""
-
-
-class OffsetLostError(RefusalError):
-    """The committed offset lies outside what the partition still holds."""
-
-    def __init__(self, place: Place, offset: int, low: int, end: int) -> None:
-        """Name the place, where reading should go on, and what is there."""
-        super().__init__(
-            f"{place.topic}/{place.partition}: to be read from {offset}, holds {low} to {end}",
-            fix="records were deleted or the topic was made anew; see the runbook, 'offsets'",
-        )
-
-
-class OffsetMissingError(RefusalError):
-    """Decisions exist, but the group has no offset: deleted, or another group's."""
-
-    def __init__(self, partition: int, ids: int) -> None:
-        """Name the partition and how much its ledger holds."""
-        super().__init__(
-            f"{APPLICATIONS}/{partition}: no committed offset, yet {ids} ids are decided",
-            fix="group deleted or renamed? see the runbook, 'offsets'; never start at latest",
-        )
-
-
-class PartitionsRaisedError(RefusalError):
-    """More partitions than declared: people would move between ledgers."""
-
-    def __init__(self, found: int, declared: int) -> None:
-        """Name both counts."""
-        super().__init__(
-            f"{APPLICATIONS} has at least {found} partitions, declared are {declared}",
-            fix="partition counts are fixed for life; see the runbook, 'partitions'",
-        )

@@ -17,9 +17,10 @@ from stream.edge.lmdb_store import StoreReader
 from stream.edge.processes import topic_ends
 from stream.edge.signals import WATCH_PARENT
 from stream.errors import BrokerError, FatalError
+from stream.limits import LEAVE_SECONDS_MAX
 
-END_SECONDS_MAX = 12.0
-"""An engine drains within 10 s; two more and the process is killed."""
+END_SECONDS_MAX = LEAVE_SECONDS_MAX + 2.0
+"""What an engine has to end; two more and the process is killed."""
 
 LOG_TAIL_LINES = 3
 

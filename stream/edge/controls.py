@@ -141,12 +141,12 @@ class Controls:
                 self._unsent.append(ack)
         self._producer.poll(0)
 
-    def close(self) -> None:
-        """Give up reading; acknowledgements get two seconds to leave."""
+    def close(self, left: float = _FLUSH_SECONDS) -> None:
+        """Give up reading; acknowledgements get two seconds to leave, or what is `left`."""
         if self._consumer is not None:
             self._consumer.close()
         if self._producer is not None:
-            self._producer.flush(_FLUSH_SECONDS)
+            self._producer.flush(max(0.0, min(_FLUSH_SECONDS, left)))
         if self._shelf is not None:
             self._shelf.close()
 

@@ -12,35 +12,49 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
+from stream.edge.signals import no_hurry
 from stream.errors import Remedy, TransactionError
 from stream.limits import COMMIT_SECONDS_MAX, STUCK_SECONDS
 
 _Errand = tuple[Future[None], Callable[[], None]]
+_SLICE_SECONDS = 0.1
+"""A signal during the wait shortens it: looked at this often."""
 
 
 class Committing:
     """A commit under way."""
 
-    def __init__(self, future: Future[None], seconds: float, abandon: Callable[[], None]) -> None:
-        self._future, self._seconds, self._abandon = future, seconds, abandon
+    def __init__(
+        self, future: Future[None], left: Callable[[], float], abandon: Callable[[], None]
+    ) -> None:
+        self._future, self._left, self._abandon = future, left, abandon
 
     def wait(self) -> None:
         """Return when it has ended; raises what it raised, or that it hangs."""
-        if not wait([self._future], self._seconds).done:
-            self._abandon()
-            raise TransactionError(Remedy.RECREATE, "commit_stuck")
+        while not wait([self._future], max(0.0, min(_SLICE_SECONDS, self._left()))).done:
+            if self._left() <= 0:
+                self._abandon()
+                raise TransactionError(Remedy.RECREATE, "commit_stuck")
         self._future.result()
 
 
 class ThreadLane:
     """One thread, so what is submitted runs in order; another one after a hang."""
 
-    def __init__(self, commit_seconds: float = COMMIT_SECONDS_MAX) -> None:
-        """A commit hangs when it has taken `STUCK_SECONDS` longer than it was to."""
-        self._seconds = commit_seconds + STUCK_SECONDS
+    def __init__(
+        self,
+        commit_seconds: float = COMMIT_SECONDS_MAX,
+        left: Callable[[], float] = no_hurry,
+    ) -> None:
+        """A commit hangs when it has taken `STUCK_SECONDS` longer than it was to.
+
+        It is waited for no longer than is `left` to let go of everything.
+        """
+        self._seconds, self._left = commit_seconds + STUCK_SECONDS, left
         self._errands: queue.SimpleQueue[_Errand] | None = None
 
     def submit(self, work: Callable[[], None]) -> Committing:
@@ -51,7 +65,12 @@ class ThreadLane:
             threading.Thread(target=_run, args=(self._errands,), name="commit", daemon=True).start()
         future: Future[None] = Future()
         self._errands.put((future, work))
-        return Committing(future, self._seconds, self._abandon)
+        begun = time.monotonic()
+
+        def left() -> float:
+            return min(self._left(), begun + self._seconds - time.monotonic())
+
+        return Committing(future, left, self._abandon)
 
     def _abandon(self) -> None:
         self._errands = None

@@ -25,10 +25,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from stream.config import Settings
 from stream.edge.client_log import CLIENT_LOG
 from stream.edge.clients import transactional_producer
+from stream.edge.signals import no_hurry
 from stream.errors import Remedy, TransactionError
 from stream.limits import COMMIT_SECONDS_MAX, OPEN_SECONDS_MAX, STUCK_SECONDS
 from stream.ports import Identity, Output, Positions
 
+_LEAST_SECONDS = 0.1
 _OF_THE_GROUP = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
@@ -86,10 +88,17 @@ class KafkaOutlet:
     """One transactional producer; its id is fenced against every earlier holder."""
 
     def __init__(
-        self, settings: Settings, transactional_id: str, commit_seconds: float = COMMIT_SECONDS_MAX
+        self,
+        settings: Settings,
+        transactional_id: str,
+        commit_seconds: float = COMMIT_SECONDS_MAX,
+        left: Callable[[], float] = no_hurry,
     ) -> None:
-        """Start it; TransactionError when no broker lets it within `OPEN_SECONDS_MAX`."""
-        self._commit_seconds = commit_seconds
+        """Start it; TransactionError when no broker lets it within `OPEN_SECONDS_MAX`.
+
+        Nothing here waits longer than is `left` to let go of everything.
+        """
+        self._commit_seconds, self._left = commit_seconds, left
         self._refused: tuple[str, KafkaError] | None = None
         self._open = False
         self._connections = _Connections()
@@ -100,7 +109,7 @@ class KafkaOutlet:
             logger=self._connections,
             log_level=6,
         )
-        self._call(self._client.init_transactions, OPEN_SECONDS_MAX)
+        self._call(self._client.init_transactions, self._within(OPEN_SECONDS_MAX))
         self._connections.lost = False
 
     def begin(self) -> None:
@@ -132,21 +141,27 @@ class KafkaOutlet:
 
     def commit(self, positions: Positions, identity: Identity) -> None:
         """Offsets under the identity, then the commit, both within one span."""
-        deadline = time.monotonic() + self._commit_seconds
+        deadline = time.monotonic() + min(self._commit_seconds, self._left())
         offsets = [TopicPartition(topic, p, offset) for (topic, p), offset in positions.items()]
         send_offsets = self._client.send_offsets_to_transaction
-        self._call(send_offsets, offsets, identity.token, self._commit_seconds)
+        seconds = self._within(self._commit_seconds)
+        self._call(send_offsets, offsets, identity.token, seconds)
         left = deadline - time.monotonic()
         if left < -STUCK_SECONDS:  # nobody waits any more
             raise TransactionError(Remedy.RECREATE, "commit_stuck")
-        self._call(self._client.commit_transaction, max(0.1, left), ending=True)
+        self._call(self._client.commit_transaction, max(_LEAST_SECONDS, left), ending=True)
         self._open = False
 
     def abort(self) -> None:
         """Give the open transaction up, if there is one."""
         if self._open:
-            self._call(self._client.abort_transaction, self._commit_seconds, ending=True)
+            seconds = self._within(self._commit_seconds)
+            self._call(self._client.abort_transaction, seconds, ending=True)
             self._open = False
+
+    def _within(self, seconds: float) -> float:
+        """So many, or what is left; the client takes 0 for no bound in some of its calls."""
+        return max(_LEAST_SECONDS, min(seconds, self._left()))
 
     def _call(self, method: Callable[..., Any], *arguments: object, ending: bool = False) -> None:
         try:
@@ -174,9 +189,11 @@ class KafkaOutlet:
 class KafkaOutlets:
     """Producers by slot; the transactional id is the worker's name and the slot."""
 
-    def __init__(self, settings: Settings, worker_id: str) -> None:
-        self._settings, self._worker_id = settings, worker_id
+    def __init__(
+        self, settings: Settings, worker_id: str, left: Callable[[], float] = no_hurry
+    ) -> None:
+        self._settings, self._worker_id, self._left = settings, worker_id, left
 
     def open(self, slot: int) -> KafkaOutlet:
         """A new producer under the slot's id."""
-        return KafkaOutlet(self._settings, f"{self._worker_id}-{slot}")
+        return KafkaOutlet(self._settings, f"{self._worker_id}-{slot}", left=self._left)

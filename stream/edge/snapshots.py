@@ -1,8 +1,10 @@
 """Snapshots of ledgers on this host: a start from yesterday's instead of from the window.
 
 A snapshot is one file per partition: a checksum, then what it is of and the
-ledger. It is written beside its place and renamed, so a crash leaves the old one
-or the new one. Anything that does not fit is passed over: the topics have it all.
+ledger. It is written beside its place and renamed, so a process that dies leaves
+the old one or the new one. It is not flushed to disk, which would take as long as
+all the rest of keeping it: after a power cut it may be torn, or the old one. The
+checksum tells, and anything that does not fit is passed over: the topics have it all.
 """
 
 from __future__ import annotations
@@ -59,8 +61,6 @@ class Snapshots:
             with fresh.open("wb") as file:
                 file.write(hashlib.sha256(body).digest())
                 file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
             fresh.replace(path)
         except OSError as error:
             self._log.warning("snapshot_not_kept", partition=partition, error=error.strerror)

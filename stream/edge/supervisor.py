@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,9 +24,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from stream.config import Settings, as_environment
-from stream.edge.signals import WATCH_PARENT, stop_event
+from stream.edge.signals import WATCH_PARENT, Stop, stop_event
 from stream.errors import ConfigError, Exit
-from stream.limits import DRAIN_SECONDS_MAX
+from stream.limits import LEAVE_SECONDS_MAX, REAP_SECONDS
 from stream.obs.health import STALLED_SECONDS, Health, read_health
 from stream.obs.logs import configure_logs
 
@@ -33,6 +34,12 @@ METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 RESTARTS_MAX = 5
 RESTART_WINDOW_SECONDS = 60.0
 """More than five ends of one process within a minute is a fault a restart does not mend."""
+_ENDED_AS_TOLD = (Exit.OK, -signal.SIGTERM)
+"""The second is of a process so young that it does not listen to signals yet."""
+_KILLED = (
+    "nothing is lost or doubled; start it again. Which call hung, its last log line says: see the "
+    "runbook, 'a worker that had to be killed'"
+)
 
 
 class Supervisor:
@@ -60,7 +67,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until a signal or a fault; the exit code of the command."""
-        stop = stop_event()
+        stop = stop_event(LEAVE_SECONDS_MAX - REAP_SECONDS)
         server = self._serve()
         try:
             self._start("keeper")
@@ -68,7 +75,8 @@ class Supervisor:
                 self._watch()
                 self._start_workers()
         finally:
-            self._drain()
+            stop.set()
+            self._drain(stop)
             server.shutdown()
         return Exit.OK if self._failed is None else self._failed
 
@@ -148,18 +156,24 @@ class Supervisor:
                 return
             self._start(name)
 
-    def _drain(self) -> None:
-        """Workers first, then the keeper; whoever outlasts the bound is killed."""
-        deadline = time.monotonic() + DRAIN_SECONDS_MAX
-        for name in sorted(self._children, reverse=True):
-            self._children[name].terminate()
-        for name, child in self._children.items():
+    def _drain(self, stop: Stop) -> None:
+        """Workers first, then the keeper; whoever outlasts the bound is killed, and that is said.
+
+        Then, and when one that was told to stop fails in it, the engine has failed too.
+        """
+        running = {name: child for name, child in self._children.items() if child.poll() is None}
+        for name in sorted(running, reverse=True):
+            running[name].terminate()
+        for name, child in running.items():
             try:
-                child.wait(max(0.1, deadline - time.monotonic()))
+                code = child.wait(max(0.0, stop.left()))
             except subprocess.TimeoutExpired:
-                self._log.warning("process_killed", name=name)
+                self._log.error("process_killed", name=name, fix=_KILLED)
                 child.kill()
-                child.wait()
+                code = child.wait()
+            if code not in _ENDED_AS_TOLD and self._failed is None:
+                self._failed = code if code > 0 else Exit.FAILED
+        for child in self._children.values():
             if child.stdin:
                 child.stdin.close()
 

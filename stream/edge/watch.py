@@ -13,8 +13,10 @@ from stream.domain.ledger import Ledger
 from stream.domain.topics import DECISIONS, EVENTS
 from stream.edge.controls import Controls
 from stream.edge.settled import Settled
+from stream.edge.signals import no_hurry
 from stream.edge.snapshots import Snapshots
 from stream.errors import BrokerError, Remedy, TenMinuteError, TransactionError
+from stream.limits import SNAPSHOT_SECONDS
 from stream.obs.health import HealthFile
 from stream.obs.metrics import EngineMetrics
 from stream.obs.observe import Stopwatch, count_batch
@@ -37,6 +39,8 @@ class Ties(NamedTuple):
     """What is settled of these partitions; BrokerError when unknown."""
     backlog: Callable[[], int]
     """Records of the inputs not yet read."""
+    left: Callable[[], float] = no_hurry
+    """Seconds until the partitions must have been given up."""
 
 
 class EngineWatcher:
@@ -117,6 +121,9 @@ class EngineWatcher:
             self._log.warning("snapshots_not_kept", problem=str(error))
             return
         for partition, ledger in ledgers.items():
+            if self._ties.left() < SNAPSHOT_SECONDS:
+                self._log.warning("snapshot_not_kept", partition=partition, problem="no time left")
+                continue
             if not settled.is_ours(partition, positions):
                 self._log.warning("snapshot_not_kept", partition=partition, problem="not ours")
                 continue

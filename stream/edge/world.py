@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +25,11 @@ from stream.edge.outlet import KafkaOutlets
 from stream.edge.restore import KafkaLedgers
 from stream.edge.settled import ask_settled
 from stream.edge.shelf import ModelShelf
+from stream.edge.signals import Stop
 from stream.edge.snapshots import Snapshots
 from stream.edge.watch import EngineWatcher, Ties
 from stream.errors import BrokerError
+from stream.limits import LEAVE_SECONDS_MAX
 from stream.obs.health import HealthFile
 from stream.obs.metrics import EngineMetrics
 from stream.world import World
@@ -41,15 +43,15 @@ class Local(NamedTuple):
     store: StoreReader
     metrics: EngineMetrics
     log: structlog.typing.FilteringBoundLogger
-    stop: threading.Event
+    stop: Stop
     shelf: ModelShelf | None = None
 
 
 class SystemClock:
     """The host's clocks; sleeping ends when the worker is told to stop."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+    def __init__(self, stop: Stop) -> None:
+        self._stop, self._gone_by = stop, math.inf
 
     def now_ms(self) -> int:
         """Wall clock, epoch milliseconds."""
@@ -62,6 +64,19 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait, or until told to stop."""
         self._stop.wait(seconds)
+
+    def left(self) -> float:
+        """What the signal leaves, or the group, whichever is less."""
+        return min(self._stop.left(), self._gone_by - time.monotonic())
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """The group takes partitions away and waits."""
+        self._gone_by = time.monotonic() + LEAVE_SECONDS_MAX
+        try:
+            yield
+        finally:
+            self._gone_by = math.inf
 
 
 @contextmanager
@@ -86,7 +101,11 @@ def open_world(
         local.log,
         snapshots,
         controls,
-        Ties(lambda partitions: ask_settled(settings, partitions), inbox.backlog),
+        Ties(
+            lambda partitions: ask_settled(settings, partitions, clock.left),
+            inbox.backlog,
+            clock.left,
+        ),
     )
 
     def switches() -> Switches:
@@ -96,16 +115,16 @@ def open_world(
     try:
         yield World(
             inbox=inbox,
-            outlets=KafkaOutlets(settings, worker_id),
+            outlets=KafkaOutlets(settings, worker_id, clock.left),
             ledgers=KafkaLedgers(settings, snapshots, clock),
-            lane=ThreadLane(),
+            lane=ThreadLane(left=clock.left),
             store=local.store,
             clock=clock,
             watcher=watcher,
             switches=switches,
         )
     finally:
-        controls.close()
+        controls.close(local.stop.left())
 
 
 def check_copartitioned(settings: Settings) -> None:

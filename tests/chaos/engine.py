@@ -21,11 +21,12 @@ from stream.config import Settings, as_environment
 from stream.edge.signals import WATCH_PARENT
 from stream.edge.supervisor import RESTART_WINDOW_SECONDS, RESTARTS_MAX
 from stream.errors import Exit
+from stream.limits import LEAVE_SECONDS_MAX
 from stream.obs.health import Health, read_health
 
 PLAIN = "stream.edge.processes"
 READY_SECONDS = 120.0
-END_SECONDS = 12.0
+END_SECONDS = LEAVE_SECONDS_MAX + 2.0
 _HOPELESS = (Exit.CONFIG, Exit.MODEL)
 """As the shipped supervisor, which does not start again what a restart cannot mend."""
 _SAID = (*_HOPELESS, Exit.BROKER)

@@ -17,6 +17,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from stream.config import Settings
+from stream.limits import LEAVE_SECONDS_MAX
 from stream.obs.metrics import EngineMetrics
 from stream.obs.notary_metrics import NotaryMetrics
 from stream.obs.watch_metrics import WatchMetrics
@@ -147,3 +148,10 @@ def test_promtool_accepts(command: tuple[str, ...]) -> None:
         [promtool, *command], cwd=DEPLOY, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_engine_is_not_killed_before_its_deadline() -> None:
+    """The compose file waits longer than the engine may take to end."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    grace = services["engine"]["stop_grace_period"]
+    assert float(grace.removesuffix("s")) > LEAVE_SECONDS_MAX

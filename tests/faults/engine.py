@@ -22,6 +22,7 @@ from stream.edge.lane import ThreadLane
 from stream.edge.onnx_scorer import load_models
 from stream.edge.outlet import KafkaOutlet
 from stream.edge.restore import KafkaLedgers
+from stream.edge.signals import Stop
 from stream.edge.snapshots import Snapshots
 from stream.edge.world import SystemClock
 from stream.errors import BrokerError, TenMinuteError, TransactionError
@@ -115,7 +116,7 @@ class RunningWorker:
         self.heard = Listening()
         self.error: BaseException | None = None
         self._settings, self._index, self._seconds = settings, index, commit_seconds
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._thread = threading.Thread(target=self._run, name=f"worker-{index}", daemon=True)
 
     def _run(self) -> None:
@@ -141,7 +142,7 @@ class RunningWorker:
             inbox=KafkaInbox(settings, name),
             outlets=ShortOutlets(settings, name, self._seconds),
             ledgers=KafkaLedgers(settings, snapshots, clock),
-            lane=ThreadLane(self._seconds),
+            lane=ThreadLane(self._seconds, clock.left),
             store=NobodyListed(),
             clock=clock,
             watcher=self.heard,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import cast
 
@@ -90,6 +91,14 @@ class Clock:
     def seconds(self) -> float:
         """Monotonic."""
         return self._process.kernel.now_ms / 1_000
+
+    def left(self) -> float:
+        """Nobody waits for a worker here; what a broker owes it ends by itself."""
+        return math.inf
+
+    def leaving(self) -> AbstractContextManager[None]:
+        """As `left`."""
+        return nullcontext()
 
     def sleep(self, seconds: float) -> None:
         """In slices, so that being told to stop cuts it short."""

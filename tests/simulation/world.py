@@ -20,10 +20,10 @@ from simulation.workload import Workload
 
 from stream.domain.control import Switches
 from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
+from stream.ending import RefusalError
 from stream.errors import FatalError, TransactionError
 from stream.pipeline import Decides
 from stream.ports import Ledgers, Outlets
-from stream.worker import RefusalError
 from stream.world import World as Surroundings
 
 SPAN_MS = 12_000

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 import pytest
 
 from stream.edge.lane import ThreadLane
 from stream.edge.outlet import KafkaOutlet
+from stream.edge.signals import Stop, no_hurry
 from stream.errors import Remedy, TransactionError
-from stream.limits import STUCK_SECONDS
+from stream.limits import COMMIT_SECONDS_MAX, STUCK_SECONDS
 from stream.ports import Identity, Place
 
 
@@ -50,6 +53,30 @@ def test_a_commit_that_hangs_is_left_behind_and_the_next_one_runs() -> None:
     released.set()
 
 
+def test_a_commit_is_waited_for_no_longer_than_is_left() -> None:
+    """A signal that comes during the wait shortens it to the one deadline of going."""
+    stop, released = Stop(seconds=0.2), threading.Event()
+    lane = ThreadLane(left=stop.left)
+    hanging = lane.submit(lambda: assert_released(released))
+    threading.Timer(0.1, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(TransactionError, match="commit_stuck"):
+        hanging.wait()
+    assert time.monotonic() - began < COMMIT_SECONDS_MAX
+    released.set()
+
+
+def test_being_told_to_stop_again_gives_no_more_time() -> None:
+    """A second signal while draining changes nothing."""
+    stop = Stop(seconds=5.0)
+    assert stop.left() == math.inf
+    stop.set()
+    first = stop._by
+    stop.set()
+    assert first == stop._by
+    assert stop.left() <= 5.0
+
+
 def assert_released(released: threading.Event) -> None:
     """Hang until the test lets go."""
     assert released.wait(60)
@@ -80,6 +107,7 @@ def test_a_commit_that_wakes_after_it_was_left_behind_asks_for_no_end() -> None:
     outlet = KafkaOutlet.__new__(KafkaOutlet)
     outlet._client = client  # type: ignore[assignment]
     outlet._commit_seconds = -STUCK_SECONDS - 1.0
+    outlet._left = no_hurry
     with pytest.raises(TransactionError, match="commit_stuck"):
         outlet.commit({Place("loan.applications", 0): 1}, Identity("member", object()))
     assert client.called == ["offsets"]

@@ -42,9 +42,10 @@ MAY_IMPORT = {
                         "stream.strays"},
     "stream.switching": {"stream.batch", "stream.codec", "stream.domain", "stream.lineup",
                          "stream.pipeline", "stream.policy", "stream.ports"},
+    "stream.ending": {"stream.domain", "stream.errors", "stream.ports"},
     "stream.world": {"stream.batch", "stream.domain", "stream.errors", "stream.ports"},
-    "stream.worker": {"stream.batch", "stream.domain", "stream.errors", "stream.limits",
-                      "stream.pipeline", "stream.ports", "stream.world"},
+    "stream.worker": {"stream.batch", "stream.domain", "stream.ending", "stream.errors",
+                      "stream.limits", "stream.pipeline", "stream.ports", "stream.world"},
     # An auditor decides again with the same pipeline, so what it may import the audit may.
     "stream.audit": {"cryptography", "msgspec", "numpy", "stream.batch", "stream.codec",
                      "stream.compose", "stream.domain", "stream.errors", "stream.limits",

@@ -107,10 +107,10 @@ def test_a_full_disk_keeps_the_snapshot_before(
     """The old one stays whole, nothing half written is left, and the engine goes on."""
     _snapshots(tmp_path).keep(3, Ledger(), COVERED)
 
-    def full(_number: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.replace", full)
     _snapshots(tmp_path).keep(3, _ledger(), COVERED)
     assert (Ledger(), COVERED) == _snapshots(tmp_path).load(3)
     assert [path.name for path in tmp_path.iterdir()] == ["3.ledger"]

@@ -10,9 +10,10 @@ import pytest
 
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, EVENTS, INPUTS, REVIEWS
+from stream.ending import OffsetLostError, OffsetMissingError, PartitionsRaisedError
 from stream.pipeline import Pipeline
 from stream.ports import Place, Positions, Record
-from stream.worker import OffsetLostError, OffsetMissingError, PartitionsRaisedError, Worker
+from stream.worker import Worker
 from stream.world import World
 
 HOME = Place(APPLICATIONS, 0)
@@ -57,7 +58,7 @@ def _take(inbox: _Inbox, *partitions: int, ids: int = 0) -> None:
         outlets=SimpleNamespace(open=_nothing),
         ledgers=SimpleNamespace(restore=lambda found, _: dict.fromkeys(found, ledger)),
         watcher=SimpleNamespace(assigned=_nothing, dropped=_nothing, still_failing=_nothing),
-        clock=SimpleNamespace(sleep=_nothing),
+        clock=SimpleNamespace(sleep=_nothing, seconds=float),
     )
     worker = Worker(
         cast("World", world), cast("Pipeline", None), partitions=2, batch_records=1, stopping=bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -12,8 +13,9 @@ import pytest
 from stream.batch import Batch
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, DEAD_LETTERS, DECISIONS
+from stream.ending import TimeUpError
 from stream.errors import BrokerError, Remedy, TransactionError
-from stream.limits import BATCH_SECONDS_TARGET, HOLD_SECONDS
+from stream.limits import BATCH_SECONDS_TARGET, HOLD_SECONDS, SNAPSHOT_DECISIONS
 from stream.pipeline import Pipeline
 from stream.ports import Identity, Output, Place, Positions, Record
 from stream.worker import Worker
@@ -29,6 +31,9 @@ class Scene:
 
     def __init__(self, most: int = 8) -> None:
         self.now = 0.0
+        self.left = math.inf
+        self.stopping = False
+        self.hanging = False
         self.batch_seconds = 0.0
         self.refusing: set[str] = set()
         self.astray: set[int] = set()
@@ -45,7 +50,13 @@ class Scene:
             ledgers=self,
             lane=self,
             store=SimpleNamespace(reading=lambda: nullcontext(None)),
-            clock=SimpleNamespace(now_ms=lambda: 0, seconds=lambda: self.now, sleep=self.wait_for),
+            clock=SimpleNamespace(
+                now_ms=lambda: 0,
+                seconds=lambda: self.now,
+                sleep=self.wait_for,
+                left=lambda: self.left,
+                leaving=nullcontext,
+            ),
             watcher=_Watcher(self),
             switches=lambda: None,
         )
@@ -54,7 +65,7 @@ class Scene:
             cast("Pipeline", self),
             partitions=2,
             batch_records=most,
-            stopping=bool,
+            stopping=lambda: self.stopping,
         )
         self.worker.assigned([0, 1])
         self.step()
@@ -114,6 +125,9 @@ class Scene:
     def hold(self, partitions: Sequence[int], *, held: bool) -> None:
         self.held = sorted({*self.held, *partitions} if held else {*self.held} - {*partitions})
 
+    def close(self) -> None:
+        self.said.append("closed")
+
     # the outlets and the lane: what is submitted is done at once
 
     def begin(self) -> None:
@@ -133,7 +147,11 @@ class Scene:
 
     def submit(self, work: Any) -> Any:
         work()
-        return SimpleNamespace(wait=lambda: None)
+        return SimpleNamespace(wait=self.ended)
+
+    def ended(self) -> None:
+        if self.hanging:
+            raise TransactionError(Remedy.RECREATE, "commit_stuck")
 
     # the ledgers
 
@@ -244,3 +262,29 @@ def test_a_restore_that_fails_is_tried_until_it_works_before_anything_is_read(
     scene.step()
     scene.step()
     assert scene.committed_offsets[Place(APPLICATIONS, 1)] == 1
+
+
+@pytest.mark.parametrize("left", [3.0, 0.0])
+def test_a_last_batch_that_does_not_end_in_time_is_said(left: float) -> None:
+    """With time left its failure is known and mended by whoever comes next; without, exit 3."""
+    scene = Scene()
+    scene.waiting = [_record(0, 0)]
+    scene.step()
+    scene.stopping, scene.hanging, scene.left = True, True, left
+    if left:
+        scene.worker.run()
+    else:
+        with pytest.raises(TimeUpError, match="start it again"):
+            scene.worker.run()
+    assert scene.said[-1] == "closed"
+
+
+def test_snapshots_are_kept_one_with_each_round() -> None:
+    """Applicants wait for one ledger at most, never for all of them."""
+    scene = Scene()
+    scene.worker._since_quiet = SNAPSHOT_DECISIONS
+    kept = []
+    for _ in range(4):
+        scene.step()
+        kept.append(scene.said.count("quiet"))
+    assert kept == [1, 2, 2, 2]
