@@ -44,6 +44,14 @@ class PartitionsRaisedError(RefusalError):
         )
 
 
+class HandedOnError(BrokerError):
+    """Other partitions are owed than those being restored, or none any more: begin anew."""
+
+    def __init__(self) -> None:
+        """Nothing for a person to do."""
+        super().__init__("partitions changed hands while restoring", fix="none, it goes on")
+
+
 class TimeUpError(BrokerError):
     """Told to stop, and the batch under way was not known to have committed in time."""
 
@@ -51,5 +59,5 @@ class TimeUpError(BrokerError):
         """Say that nothing is lost, and where to look."""
         super().__init__(
             "told to stop, and the broker did not end the batch under way in time",
-            fix="start it again: the batch is decided once; see the runbook, 'unknown outcomes'",
+            fix="start it again: the batch is decided once; see the runbook, 'fencing and unknown outcomes'",
         )

@@ -59,8 +59,13 @@ SNAPSHOT_SECONDS = 1.0
 CONSUMER_QUEUE_KILOBYTES = 16 * 1024
 """Records fetched ahead; with the broker a batch away, 16 MB is some ten batches."""
 
-RESTORE_SECONDS_MAX = 300.0
-"""Longest a partition's ledger may take to restore before the worker stops loudly."""
+RESTORE_STILL_SECONDS_MAX = 60.0
+"""Longest a restore may read nothing before it is said to be stuck and begun anew. An open
+transaction of a dead worker, which it waits out, ends within 25 s. How long all of it takes has no
+bound: the worker goes on asking for records, so the group keeps it, and says that it lives."""
+
+SERVE_SECONDS = 1.0
+"""How often a restore serves the group: often for 60 s without a poll, rarely for its reading."""
 
 STORE_READY_SECONDS_MAX = 600.0
 """Longest start waits for the store to reach the topic ends."""

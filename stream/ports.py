@@ -181,10 +181,20 @@ class Outlets(Protocol):
         ...
 
 
+class Serve(Protocol):
+    """Called again and again by what takes long; may raise, when there is no use in going on."""
+
+    def __call__(self, *, moved: bool) -> None:
+        """Go on; `moved` when something was done since the last call."""
+        ...
+
+
 class Ledgers(Protocol):
     """Where a partition's ledger comes back from."""
 
-    def restore(self, partitions: Sequence[int], consumed: Positions) -> dict[int, Ledger]:
+    def restore(
+        self, partitions: Sequence[int], consumed: Positions, serve: Serve
+    ) -> dict[int, Ledger]:
         """Ledgers holding all that has been committed, `consumed` offsets of inputs included."""
         ...
 

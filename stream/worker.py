@@ -20,6 +20,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from stream.batch import Batch
@@ -27,6 +28,7 @@ from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, INPUTS
 from stream.ending import (
+    HandedOnError,
     OffsetLostError,
     OffsetMissingError,
     PartitionsRaisedError,
@@ -39,6 +41,7 @@ from stream.limits import (
     HOLD_SECONDS,
     POLL_TIMEOUT_MS,
     RETRY_SECONDS,
+    SERVE_SECONDS,
     SNAPSHOT_DECISIONS,
 )
 from stream.pipeline import Circumstances, Decides
@@ -87,6 +90,7 @@ class Worker:
         self._owed: list[int] = []
         self._unkept: list[int] = []
         self._turn = self._since_quiet = 0
+        self._served_at, self._moved = world.clock.seconds(), False
         world.inbox.subscribe(self)
 
     def run(self) -> None:
@@ -237,6 +241,8 @@ class Worker:
                 world.watcher.assigned(self._ledgers)
         except RefusalError:
             raise
+        except HandedOnError:
+            return
         except (TransactionError, BrokerError) as error:
             world.watcher.still_failing(error)
             world.clock.sleep(RETRY_SECONDS)
@@ -261,12 +267,15 @@ class Worker:
         places = [Place(topic, partition) for topic in INPUTS for partition in partitions]
         committed = inbox.committed(places)
         positions = {}
+        self._served_at = self._world.clock.seconds()
+        serve = partial(self._serve, self._owed)
         for place, offset in committed.items():
+            serve(moved=True)
             low, end = inbox.bounds(place)
             positions[place] = low if offset is None else offset
             if not low <= positions[place] <= end:
                 raise OffsetLostError(place, positions[place], low, end)
-        ledgers = self._world.ledgers.restore(partitions, positions)
+        ledgers = self._world.ledgers.restore(partitions, positions, serve)
         for partition, ledger in ledgers.items():
             place = Place(APPLICATIONS, partition)
             if len(ledger) and committed[place] is None:
@@ -280,12 +289,26 @@ class Worker:
         if self._held:
             inbox.hold(list(self._held), held=True)
 
+    def _serve(self, owed: Sequence[int], *, moved: bool) -> None:
+        """Keep our place in the group through a long restore, and say that it goes on."""
+        world, now = self._world, self._world.clock.seconds()
+        self._moved = self._moved or moved
+        if now - self._served_at < SERVE_SECONDS:
+            return
+        world.watcher.restoring(moved=self._moved)
+        self._served_at, self._moved = now, False
+        world.inbox.poll(1, 0)  # read again: taking over sets every position
+        if self._owed is not owed or self._stopping():
+            raise HandedOnError
+
     def assigned(self, partitions: Sequence[int]) -> None:
-        """Owed from now on: `step` restores before it reads."""
+        """Owed from now on: `step` restores before it reads. None may be our share."""
         if any(partition >= self._partitions for partition in partitions):
             raise PartitionsRaisedError(max(partitions) + 1, self._partitions)
         self._drop(self._ledgers)
         self._held, self._owed = {}, list(partitions)
+        if not partitions:
+            self._world.watcher.assigned({})
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """Still ours: let the batch under way land, keep snapshots, then forget."""

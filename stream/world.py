@@ -35,6 +35,10 @@ class Watcher(Protocol):
         """Recovery has not worked yet and is tried again."""
         ...
 
+    def restoring(self, *, moved: bool) -> None:
+        """Ledgers are being restored; `moved` when something was read since the last word."""
+        ...
+
     def held(self, partitions: Sequence[int], error: TransactionError) -> None:
         """These partitions stand still because an output topic refused their records."""
         ...

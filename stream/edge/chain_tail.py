@@ -13,15 +13,15 @@ from stream.domain.topics import AUDIT
 from stream.edge.clients import consumer, headers_of
 from stream.edge.offsets import bounds_of
 from stream.errors import BrokerError
-from stream.limits import RESTORE_SECONDS_MAX
-from stream.ports import Place
+from stream.limits import RESTORE_STILL_SECONDS_MAX
+from stream.ports import Place, Serve
 
 _CALL_SECONDS = 15.0
 _WINDOW_RECORDS = 64
 """First look back from the end; widened until a committed record lies in it."""
 
 
-def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, ChainHead]:
+def last_heads(settings: Settings, partitions: Sequence[int], serve: Serve) -> dict[int, ChainHead]:
     """The chain's head per partition; BrokerError when a record says nothing of the chain."""
     reader = consumer(
         settings,
@@ -37,7 +37,8 @@ def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, Chain
         window = _WINDOW_RECORDS
         while open_ := {p: b for p, b in bounds.items() if p not in found and b[0] < b[1]}:
             starts = {p: max(low, end - window) for p, (low, end) in open_.items()}
-            heads = _last_between(reader, starts, {p: end for p, (_, end) in open_.items()})
+            ends = {p: end for p, (_, end) in open_.items()}
+            heads = _last_between(reader, starts, ends, serve)
             found.update(heads)
             found.update(
                 {p: GENESIS for p, at in starts.items() if at == open_[p][0] and p not in heads}
@@ -54,16 +55,19 @@ def last_heads(settings: Settings, partitions: Sequence[int]) -> dict[int, Chain
 
 
 def _last_between(
-    reader: Consumer, starts: Mapping[int, int], ends: Mapping[int, int]
+    reader: Consumer, starts: Mapping[int, int], ends: Mapping[int, int], serve: Serve
 ) -> dict[int, ChainHead]:
     """Heads of the last committed records between; none where all were aborted."""
     reader.assign([TopicPartition(AUDIT, partition, at) for partition, at in starts.items()])
-    deadline, waiting = time.monotonic() + RESTORE_SECONDS_MAX, set(starts)
+    moved_at, waiting = time.monotonic(), set(starts)
     found: dict[int, ChainHead] = {}
     while waiting:
-        if time.monotonic() > deadline:
+        if time.monotonic() - moved_at > RESTORE_STILL_SECONDS_MAX:
             raise BrokerError(f"ends of {AUDIT} not reached", fix="tenminute doctor")
-        for message in reader.consume(_WINDOW_RECORDS, 0.02):
+        messages = reader.consume(_WINDOW_RECORDS, 0.02)
+        serve(moved=bool(messages))
+        moved_at = time.monotonic() if messages else moved_at
+        for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if partition is None or offset is None:
                 continue

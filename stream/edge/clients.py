@@ -22,7 +22,7 @@ from stream.errors import BrokerAwayError, BrokerError
 from stream.limits import CONSUMER_QUEUE_KILOBYTES, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 from stream.ports import Identity, Record
 
-_AWAY = frozenset(
+AWAY = frozenset(
     {
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
@@ -137,7 +137,7 @@ def identity_of(client: Consumer) -> Identity | None:
 def unanswered(settings: Settings, error: KafkaException) -> BrokerError:
     """What to raise for a question that got no answer: BrokerAwayError where asking again helps."""
     code = error.args[0]
-    kind = BrokerAwayError if code.code() in _AWAY else BrokerError
+    kind = BrokerAwayError if code.code() in AWAY else BrokerError
     return kind(
         f"no answer from {settings.bootstrap}: {code.name()}",
         fix="check that the broker runs, `bootstrap` names it and it lets this user in",

@@ -36,16 +36,16 @@ from stream.domain.decision import Decision
 from stream.domain.instant import from_ms, to_ms
 from stream.domain.lineup import Alias
 from stream.domain.topics import ACKS, CONTROL
-from stream.edge.clients import consumer, producer, record_of
+from stream.edge.clients import consumer, producer, record_of, unanswered
 from stream.edge.key_pairs import command_keys
 from stream.edge.shelf import ModelShelf
-from stream.errors import BrokerError, ModelError
+from stream.errors import BrokerAwayError, BrokerError, ModelError
 from stream.obs.control_metrics import ControlMetrics
 from stream.ports import Record
 
-CATCH_UP_SECONDS_MAX = 60.0
-"""Longest the commands in force may take to read before a worker stops loudly."""
-_CALL_SECONDS = 15.0
+STILL_SECONDS_MAX = 5.0
+"""Longest no command may come while they are read at the start, before it is begun anew."""
+_CALL_SECONDS = 5.0
 _RECORDS_A_POLL = 100
 _FLUSH_SECONDS = 2.0
 
@@ -81,13 +81,17 @@ class Controls:
         self._affected: dict[str, tuple[str, int]] = {}
         """By switch: the command that was applied last, and its last affected decision."""
 
-    def catch_up(self) -> None:
-        """Read to the end as of now, before the first decision; BrokerError when that fails."""
+    def catch_up(self) -> bool:
+        """Read to the end as of now, before the first decision; True once that is done.
+
+        BrokerAwayError when it is to be tried again, from the beginning.
+        """
+        self._forget()
         if self._shelf is not None:
             self._shelf.settle(self.switches)
         if not self._trusted:
             self._log.warning("control_off", reason="no control_key_files: no command counts")
-            return
+            return True
         self._starting = True
         self._consumer = consumer(
             self._settings,
@@ -106,6 +110,14 @@ class Controls:
         in_force = {placed.offset for placed in self.switches.in_force.values()}
         self._unsent = [ack for ack in self._unsent if ack.control_offset in in_force]
         self._load_in_force()
+        return True
+
+    def _forget(self) -> None:
+        """What an earlier attempt has read is read again."""
+        if self._consumer is not None:
+            self._consumer.close()
+        self.switches, self._told = Switches(), Switches()
+        self._unsent, self._affected = [], {}
 
     def poll(self) -> bool:
         """Take what has come, without waiting; whether the switches have moved on."""
@@ -151,27 +163,30 @@ class Controls:
             self._shelf.close()
 
     def _end(self, reader: Consumer) -> int:
-        """The end of the topic, asked of the broker; BrokerError when there is no such topic."""
+        """The end of the topic, asked of the broker; BrokerError when it does not say."""
         try:
             place = TopicPartition(CONTROL, 0)
             return reader.get_watermark_offsets(place, timeout=_CALL_SECONDS)[1]
         except KafkaException as error:
+            away = unanswered(self._settings, error)
+            if isinstance(away, BrokerAwayError):
+                raise away from None
             raise BrokerError(
                 f"cannot read the end of {CONTROL}: {error.args[0].name()}",
                 fix="run: tenminute topics apply, then tenminute doctor",
             ) from None
 
     def _read_to(self, reader: Consumer, end: int) -> None:
-        deadline, reached = time.monotonic() + CATCH_UP_SECONDS_MAX, 0
+        moved_at, reached = time.monotonic(), 0
         while reached < end:
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"{CONTROL} not read to its end in {CATCH_UP_SECONDS_MAX:.0f} s",
+            if time.monotonic() - moved_at > STILL_SECONDS_MAX:
+                raise BrokerAwayError(
+                    f"{CONTROL} not read to its end, nothing for {STILL_SECONDS_MAX:.0f} s",
                     fix="run: tenminute doctor",
                 )
             message = reader.poll(0.1)
-            if message is not None:
-                reached = self._take(message)
+            if message is not None and (at := self._take(message)):
+                reached, moved_at = at, time.monotonic()
 
     def _take(self, message: Message) -> int:
         """Apply or refuse one record; the offset to read next, 0 when it was none."""

@@ -17,7 +17,9 @@ from stream.config import Settings
 from stream.domain.topics import INPUTS
 from stream.edge.clients import consumer, identity_of, record_of
 from stream.edge.offsets import bounds_of, committed_of
+from stream.edge.reading import Reading, kind_of
 from stream.errors import BrokerError
+from stream.limits import MAX_POLL_INTERVAL_MS
 from stream.ports import Identity, Listener, Place, Positions, Record
 
 CALL_SECONDS = 5.0
@@ -27,8 +29,9 @@ CALL_SECONDS = 5.0
 class KafkaInbox:
     """A static member of the engine's group."""
 
-    def __init__(self, settings: Settings, worker_id: str) -> None:
-        """Prepare the client; `subscribe` joins."""
+    def __init__(self, settings: Settings, worker_id: str, reading: Reading | None = None) -> None:
+        """Prepare the client; `subscribe` joins. Errors of reading are told to `reading`."""
+        self._reading = reading
         self._client: Consumer = consumer(
             settings,
             settings.group_id,
@@ -37,6 +40,7 @@ class KafkaInbox:
                 "group.instance.id": worker_id,
                 # Range deals out the same partition numbers of every topic to one member.
                 "partition.assignment.strategy": "range",
+                "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
                 "error_cb": self._hear,
             },
         )
@@ -86,9 +90,11 @@ class KafkaInbox:
         """Called by the client; a fatal error leaves a client that is silent for ever."""
         if error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
             self._fatal = error
+        elif self._reading is not None and kind_of(error) == "unauthenticated":
+            self._reading.hear("", 0, error)
 
     def _complain(self, message: Message, error: KafkaError) -> None:
-        """Nothing for what the client mends by itself, BrokerError for what it cannot."""
+        """BrokerError for what no further poll mends; the rest is told to `reading`."""
         place = Place(message.topic() or "", message.partition() or 0)
         lost_offset = error.code() in (
             KafkaError._AUTO_OFFSET_RESET,
@@ -97,6 +103,8 @@ class KafkaInbox:
         dead = error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)
         if dead or (lost_offset and place in self._read):
             raise _dead(place.topic or "the inputs", error)
+        if self._reading is not None and not lost_offset:
+            self._reading.hear(place.topic, place.partition, error)
 
     def identity(self) -> Identity | None:
         """Member id and the client's proof; None when the group has let this member go."""

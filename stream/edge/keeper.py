@@ -19,7 +19,7 @@ from stream.config import Settings
 from stream.domain.bureau import BureauFeatures
 from stream.domain.topics import BUREAU, WHITELIST
 from stream.domain.whitelist import WhitelistEntry
-from stream.edge.clients import consumer
+from stream.edge.clients import consumer, unanswered
 from stream.edge.lmdb_store import (
     TOPICS,
     Change,
@@ -33,8 +33,10 @@ from stream.obs.metrics import EngineMetrics
 
 POLL_SECONDS = 0.1
 FRESH_EVERY_SECONDS = 1.0
-BROKER_SECONDS_MAX = 30.0
-"""How long the first look at the topics may take before the keeper gives up loudly."""
+CALL_SECONDS = 5.0
+"""Longest one question may wait; it is asked again, and between two a signal is obeyed."""
+_FRESH_SECONDS_MAX = 2.0
+"""Longest the look at all ends may take: an age that grows is no harm, a keeper that hangs is."""
 
 _DECODERS: dict[str, msgspec.json.Decoder[WhitelistEntry] | msgspec.json.Decoder[BureauFeatures]]
 _DECODERS = {
@@ -49,13 +51,18 @@ class Keeper:
     def __init__(
         self, settings: Settings, metrics: EngineMetrics, log: structlog.typing.FilteringBoundLogger
     ) -> None:
+        """Open the store at its offsets; BrokerAwayError when no broker says where they end."""
         self._settings, self._metrics, self._log = settings, metrics, log
         self._consumer: Consumer = consumer(
             settings, f"{settings.group_id}-keeper", **{"enable.partition.eof": True}
         )
         self._health = HealthFile(settings.health_dir, "keeper", os.getpid())
         self._health.say("starting", ready=False)
-        self._store, self._next = self._open()
+        try:
+            self._store, self._next = self._open()
+        except BrokerError:
+            self._consumer.close()
+            raise
         self._fresh_checked_at = 0.0
         self._caught_up = False
 
@@ -140,10 +147,12 @@ class Keeper:
         if now - self._fresh_checked_at < FRESH_EVERY_SECONDS:
             return None
         self._fresh_checked_at = now
+        until = time.monotonic() + _FRESH_SECONDS_MAX
         try:
             for (topic, partition), position in self._next.items():
                 place = TopicPartition(topic, partition)
-                _, end = self._consumer.get_watermark_offsets(place, timeout=2.0)
+                left = max(0.0, until - time.monotonic())
+                _, end = self._consumer.get_watermark_offsets(place, timeout=left)
                 if position < end:
                     return None
         except KafkaException as error:
@@ -170,7 +179,7 @@ class Keeper:
 
     def _ends(self) -> tuple[str, dict[tuple[str, int], int]]:
         try:
-            cluster = self._consumer.list_topics(timeout=BROKER_SECONDS_MAX)
+            cluster = self._consumer.list_topics(timeout=CALL_SECONDS)
             missing = [topic for topic in TOPICS if topic not in cluster.topics]
             if missing:
                 raise BrokerError(
@@ -178,12 +187,11 @@ class Keeper:
                 )
             places = [(t, p) for t in TOPICS for p in cluster.topics[t].partitions]
             ends = {
-                (t, p): self._consumer.get_watermark_offsets(TopicPartition(t, p), timeout=10)[1]
+                (t, p): self._consumer.get_watermark_offsets(
+                    TopicPartition(t, p), timeout=CALL_SECONDS
+                )[1]
                 for t, p in places
             }
         except KafkaException as error:
-            raise BrokerError(
-                f"no answer from {self._settings.bootstrap}: {error.args[0].name()}",
-                fix="check that the broker runs and `bootstrap` names it",
-            ) from None
+            raise unanswered(self._settings, error) from None
         return str(cluster.cluster_id), ends

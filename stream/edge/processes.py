@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from stream.config import DEMO_RELEASE_KEY, Settings, load_settings
 from stream.edge.clients import consumer, unanswered
 from stream.edge.garbage import settle_down
+from stream.edge.inbox import CALL_SECONDS
 from stream.edge.keeper import Keeper
 from stream.edge.letter_keys import read_sealer
 from stream.edge.lmdb_store import TOPICS, StoreReader
@@ -43,7 +44,11 @@ def run_keeper(settings: Settings) -> None:
     """Keep the store until told to stop."""
     stop = stop_event()
     metrics = EngineMetrics(CollectorRegistry())
-    Keeper(settings, metrics, configure_logs("keeper", as_json=settings.log_json)).run(stop)
+    log = configure_logs("keeper", as_json=settings.log_json)
+    patience = Patience(stop, HealthFile(settings.health_dir, "keeper", os.getpid()), log)
+    keeper = patience.ask(lambda: Keeper(settings, metrics, log))
+    if keeper is not None:
+        keeper.run(stop)
 
 
 def run_worker(settings: Settings, index: int) -> None:
@@ -66,10 +71,8 @@ def run_worker(settings: Settings, index: int) -> None:
     if store is None:
         return
     models = {name: segment.model for name, segment in policy.segments.items()}
-    with (
-        store,
-        open_world(settings, index, Local(store, metrics, log, stop, shelf), models) as world,
-    ):
+    local = Local(store, metrics, log, stop, patience, shelf)
+    with store, open_world(settings, index, local, models) as world:
         sealer = read_sealer(settings)
         if sealer is None:
             log.warning("dead_letters_not_kept", reason="no dead_letter_key_file")
@@ -119,14 +122,14 @@ def topic_ends(settings: Settings) -> TopicEnds:
     """The cluster's id, and the ends of the store's topics now; BrokerAwayError without answer."""
     looker = consumer(settings, f"{settings.group_id}-look")
     try:
-        cluster = looker.list_topics(timeout=15)
+        cluster = looker.list_topics(timeout=CALL_SECONDS)
         topics = cluster.topics
         missing = [topic for topic in TOPICS if topic not in topics]
         if missing:
             raise BrokerError(f"no topic {', '.join(missing)}", fix="run: tenminute topics apply")
         return str(cluster.cluster_id), {
             (topic, partition): looker.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=15
+                TopicPartition(topic, partition), timeout=CALL_SECONDS
             )[1]
             for topic in TOPICS
             for partition in topics[topic].partitions

@@ -32,8 +32,8 @@ from stream.edge.clients import consumer, record_of
 from stream.edge.offsets import bounds_of
 from stream.edge.snapshots import Snapshots
 from stream.errors import BrokerError, PoisonError
-from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS, RESTORE_SECONDS_MAX
-from stream.ports import Clock, Place, Positions, Record
+from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS, RESTORE_STILL_SECONDS_MAX
+from stream.ports import Clock, Place, Positions, Record, Serve
 
 _CALL_SECONDS = 15.0
 _READ_RECORDS = 10_000
@@ -47,8 +47,10 @@ class KafkaLedgers:
     def __init__(self, settings: Settings, snapshots: Snapshots, clock: Clock) -> None:
         self._settings, self._snapshots, self._clock = settings, snapshots, clock
 
-    def restore(self, partitions: Sequence[int], consumed: Positions) -> dict[int, Ledger]:
-        """Steps 2 to 4; BrokerError when an end is not reached within the bound."""
+    def restore(
+        self, partitions: Sequence[int], consumed: Positions, serve: Serve
+    ) -> dict[int, Ledger]:
+        """Steps 2 to 4; BrokerError when nothing comes any more before an end is reached."""
         if not partitions:
             return {}
         ledgers, starts, ends = {}, {}, {}
@@ -64,6 +66,7 @@ class KafkaLedgers:
         )
         try:
             for partition in partitions:
+                serve(moved=True)
                 ledger, covered = self._snapshots.load(partition) or (Ledger(), {})
                 ledgers[partition] = ledger
                 decisions, events = Place(DECISIONS, partition), Place(EVENTS, partition)
@@ -72,7 +75,8 @@ class KafkaLedgers:
                 starts[events] = covered.get(events, 0)
                 ends[decisions] = end_of(ender, decisions)
                 ends[events] = consumed.get(events, 0)
-            self._read(reader, ledgers, self._found_starts(reader, starts), ends)
+            waiting = self._waiting(self._found_starts(reader, starts), ends, reader)
+            self._read(_until(reader, waiting, serve), ledgers)
         except KafkaException as error:
             raise BrokerError(
                 f"ledgers not restored: {error.args[0].name()}", fix="run: tenminute doctor"
@@ -80,7 +84,7 @@ class KafkaLedgers:
         finally:
             reader.close()
             ender.close()
-        for partition, head in last_heads(self._settings, partitions).items():
+        for partition, head in last_heads(self._settings, partitions, serve).items():
             ledgers[partition].chain = head
             ledgers[partition].forget()
         return ledgers
@@ -95,19 +99,19 @@ class KafkaLedgers:
             found[Place(answer.topic, answer.partition)] = answer.offset
         return found
 
-    def _read(
-        self,
-        reader: Consumer,
-        ledgers: Mapping[int, Ledger],
-        starts: Mapping[Place, int],
-        ends: Mapping[Place, int],
-    ) -> None:
-        """Every committed record from start to end, into its partition's ledger."""
+    def _waiting(
+        self, starts: Mapping[Place, int], ends: Mapping[Place, int], reader: Consumer
+    ) -> dict[Place, int]:
+        """The ends that something lies before, for a reader that is set to where it begins."""
         waiting = {place: end for place, end in ends.items() if end > max(0, starts[place])}
         waiting = {place: end for place, end in waiting.items() if starts[place] >= 0}
         reader.assign([TopicPartition(*place, starts[place]) for place in waiting])
+        return waiting
+
+    def _read(self, found: Iterator[tuple[Place, Message]], ledgers: Mapping[int, Ledger]) -> None:
+        """Every committed record from start to end, into its partition's ledger."""
         keys = _KeyCheck(self._settings.partitions)
-        for place, message in _until(reader, waiting):
+        for place, message in found:
             record = record_of(message)
             if place.topic == DECISIONS:
                 keys.look(record.key, place.partition)
@@ -164,16 +168,22 @@ def end_of(ender: Consumer, place: Place) -> int:
         ) from None
 
 
-def _until(reader: Consumer, waiting: dict[Place, int]) -> Iterator[tuple[Place, Message]]:
+def _until(
+    reader: Consumer, waiting: dict[Place, int], serve: Serve
+) -> Iterator[tuple[Place, Message]]:
     """Messages below the ends; returns when each end is passed, control records included."""
-    deadline = time.monotonic() + RESTORE_SECONDS_MAX
+    moved_at = time.monotonic()
     while waiting:
-        if time.monotonic() > deadline:
+        if time.monotonic() - moved_at > RESTORE_STILL_SECONDS_MAX:
             raise BrokerError(
-                f"ledgers of {sorted(waiting)} not restored in {RESTORE_SECONDS_MAX} s",
-                fix="look for hanging transactions on disbursement.decisions",
+                f"ledgers of {sorted(waiting)} not restored: nothing to read for "
+                f"{RESTORE_STILL_SECONDS_MAX:.0f} s",
+                fix="look for hanging transactions: kafka-transactions.sh find-hanging",
             )
-        for message in reader.consume(_READ_RECORDS, 0.1):
+        messages = reader.consume(_READ_RECORDS, 0.1)
+        serve(moved=bool(messages))
+        moved_at = time.monotonic() if messages else moved_at
+        for message in messages:
             place = Place(message.topic() or "", message.partition() or 0)
             error, offset = message.error(), message.offset() or 0
             if error is None:

@@ -39,6 +39,8 @@ class Ties(NamedTuple):
     """What is settled of these partitions; BrokerError when unknown."""
     backlog: Callable[[], int]
     """Records of the inputs not yet read."""
+    unreadable: Callable[[], str] = str
+    """Which inputs cannot be read, and why; empty when all can."""
     left: Callable[[], float] = no_hurry
     """Seconds until the partitions must have been given up."""
 
@@ -98,6 +100,12 @@ class EngineWatcher:
         self._health.say("recovering", ready=False, detail=type(error).__name__)
         self._log.warning("recovery_failed", problem=str(error))
 
+    def restoring(self, *, moved: bool) -> None:
+        """Alive and not ready; progress only while something is read."""
+        self._health.say("recovering", ready=False, detail="restoring ledgers")
+        if moved:
+            self._metrics.loop.progress_at.set(time.time())
+
     def held(self, partitions: Sequence[int], error: TransactionError) -> None:
         """An alert's business: these stand still until the topic takes their records."""
         self._held = set(partitions)
@@ -151,9 +159,14 @@ class EngineWatcher:
             self._backlog_at = now
             self._metrics.loop.backlog.set(self._ties.backlog())
             self._count(ledgers)
+        unreadable = self._ties.unreadable()
         state = "holding" if holding else "running"
-        detail = f"{len(ledgers)} partitions"
-        self._health.say(state, ready=self._assigned_once and member and not holding, detail=detail)
+        detail = unreadable or f"{len(ledgers)} partitions"
+        if not (self._assigned_once and member):
+            detail = unreadable or "waiting for a place in the group"
+        # Without any partition it is ready: there are more workers than partitions.
+        ready = self._assigned_once and member and not holding and not unreadable
+        self._health.say(state, ready=ready, detail=detail)
         if not holding:
             self._held = set()
         self._metrics.loop.held.set(len(self._held))

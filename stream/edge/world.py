@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -22,6 +23,8 @@ from stream.edge.inbox import CALL_SECONDS, KafkaInbox
 from stream.edge.lane import ThreadLane
 from stream.edge.lmdb_store import StoreReader
 from stream.edge.outlet import KafkaOutlets
+from stream.edge.patience import Patience
+from stream.edge.reading import Reading, is_readable, kind_of
 from stream.edge.restore import KafkaLedgers
 from stream.edge.settled import ask_settled
 from stream.edge.shelf import ModelShelf
@@ -44,6 +47,7 @@ class Local(NamedTuple):
     metrics: EngineMetrics
     log: structlog.typing.FilteringBoundLogger
     stop: Stop
+    patience: Patience
     shelf: ModelShelf | None = None
 
 
@@ -85,7 +89,8 @@ def open_world(
 ) -> Iterator[World]:
     """Everything worker `index` of this host touches; closed again behind it."""
     worker_id = f"{settings.group_id}-{settings.instance}-{index}"
-    clock, inbox = SystemClock(local.stop), KafkaInbox(settings, worker_id)
+    reading = Reading(local.metrics.loop, local.log, partial(is_readable, settings))
+    clock, inbox = SystemClock(local.stop), KafkaInbox(settings, worker_id, reading)
     snapshots = Snapshots(
         settings.state_dir / "ledgers",
         local.store.cluster_id() or "",
@@ -94,7 +99,7 @@ def open_world(
         local.log,
     )
     controls = Controls(settings, worker_id, models, local.metrics.control, local.log, local.shelf)
-    controls.catch_up()
+    local.patience.ask(controls.catch_up)
     watcher = EngineWatcher(
         local.metrics,
         HealthFile(settings.health_dir, f"worker-{index}", os.getpid()),
@@ -104,6 +109,7 @@ def open_world(
         Ties(
             lambda partitions: ask_settled(settings, partitions, clock.left),
             inbox.backlog,
+            reading.reason,
             clock.left,
         ),
     )
@@ -140,7 +146,10 @@ def check_copartitioned(settings: Settings) -> None:
     finally:
         looker.close()
     for topic in COPARTITIONED:
-        if topic not in found:
+        fault = found[topic].error if topic in found else None
+        if fault is not None and kind_of(fault) == "unauthorized":
+            raise BrokerError(f"{topic}: {fault.name()}", fix="let this user read and write it")
+        if topic not in found or fault is not None:
             raise BrokerError(f"no topic {topic}", fix="run: tenminute topics apply")
         count = len(found[topic].partitions)
         if count != settings.partitions:

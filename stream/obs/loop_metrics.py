@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+READ_ERRORS: Final = ("unauthorized", "unauthenticated", "missing", "away", "late", "other")
 TRANSACTION_RESULTS: Final = ("committed", "aborted", "fenced", "unknown", "refused")
 
 
@@ -48,5 +49,15 @@ class LoopMetrics:
             "When the slowest-known worker last went round its loop",
             registry=registry, multiprocess_mode="livemin",
         )  # fmt: skip
+        self.read_errors = Counter(
+            "tenminute_read_errors_total", "What clients said of reading the inputs, by kind",
+            ["kind"], registry=registry,
+        )  # fmt: skip
+        self.unreadable = Gauge(
+            "tenminute_inputs_unreadable", "Input topics that live workers cannot read",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        for kind in READ_ERRORS:
+            self.read_errors.labels(kind)
         for result in TRANSACTION_RESULTS:
             self.commits.labels(result)

@@ -35,7 +35,9 @@ def broker(settings: Settings) -> str:
 
 def topics(settings: Settings) -> str:
     """Whether the topics are as declared."""
-    drifts = diff(settings.bootstrap, partitions=settings.partitions)
+    drifts = diff(
+        settings.bootstrap, partitions=settings.partitions, replication=settings.replication
+    )
     if drifts:
         shown = ", ".join(f"{each.topic} {each.what}" for each in drifts[:DRIFTS_SHOWN_MAX])
         more = len(drifts) - DRIFTS_SHOWN_MAX

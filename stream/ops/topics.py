@@ -38,10 +38,13 @@ _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 # The broker's clock dates commands, so that none outranks later ones by its own word. All are
 # kept: compaction would let a refused or forged record take the place of the command in force.
 _COMMANDS = {**_FOREVER, "message.timestamp.type": "LogAppendTime"}
+# So too what channels and reviewers send. Their own stamp would move the bound on "in the future",
+# say whether an event was in time, and let retention take an undecided record with an old one.
+_ARRIVED = {"message.timestamp.type": "LogAppendTime"}
 
 TOPICS: tuple[Topic, ...] = (
-    Topic(names.APPLICATIONS, True, _kept(30)),
-    Topic(names.EVENTS, True, _FOREVER),
+    Topic(names.APPLICATIONS, True, {**_kept(30), **_ARRIVED}),
+    Topic(names.EVENTS, True, {**_FOREVER, **_ARRIVED}),
     Topic(names.WHITELIST, True, _COMPACTED),
     Topic(names.BUREAU, True, _COMPACTED),
     # Decisions are the ledger's only source, audit what replay reads years later: both stay.
@@ -51,7 +54,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(names.DEAD_LETTERS, True, _kept(90)),
     Topic(names.CONTROL, False, _COMMANDS),
     Topic(names.ACKS, False, _kept(90)),
-    Topic(names.REVIEWS, True, _kept(365)),
+    Topic(names.REVIEWS, True, {**_kept(365), **_ARRIVED}),
     Topic(names.OUTCOMES, True, _FOREVER),
     Topic(names.FUNNEL, False, _COMPACTED),
     Topic(names.PROFILES, True, _COMPACTED),
@@ -89,7 +92,7 @@ def apply(bootstrap: str, *, partitions: int, replication: int) -> list[Change]:
     """
     with _admin(bootstrap) as admin:
         existing = set(admin.list_topics())
-        drifts = _drifts(admin, existing, partitions)
+        drifts = _drifts(admin, existing, partitions, replication)
         _refuse_repartitioning(drifts)
         missing = [topic for topic in TOPICS if topic.name not in existing]
         if missing:
@@ -119,10 +122,10 @@ def apply(bootstrap: str, *, partitions: int, replication: int) -> list[Change]:
     return changes + [Change(topic.name, "settings set back") for topic in again]
 
 
-def diff(bootstrap: str, *, partitions: int) -> list[Drift]:
+def diff(bootstrap: str, *, partitions: int, replication: int) -> list[Drift]:
     """Every difference between declaration and broker; empty when there is none."""
     with _admin(bootstrap) as admin:
-        return _drifts(admin, set(admin.list_topics()), partitions)
+        return _drifts(admin, set(admin.list_topics()), partitions, replication)
 
 
 def _await_leaders(admin: Any, created: list[Topic], partitions: int) -> None:  # noqa: ANN401
@@ -149,7 +152,12 @@ def _configs(topic: Topic, replication: int) -> dict[str, str]:
     return {**topic.configs, "min.insync.replicas": str(in_sync)}
 
 
-def _drifts(admin: Any, existing: set[str], partitions: int) -> list[Drift]:  # noqa: ANN401
+def _drifts(
+    admin: Any,  # noqa: ANN401
+    existing: set[str],
+    partitions: int,
+    replication: int,
+) -> list[Drift]:
     present = [topic for topic in TOPICS if topic.name in existing]
     drifts = [
         Drift(topic.name, "missing", "present", "absent")
@@ -163,7 +171,9 @@ def _drifts(admin: Any, existing: set[str], partitions: int) -> list[Drift]:  # 
         for found in admin.describe_topics([topic.name for topic in present])
     }
     resources = [
-        ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(topic.configs))
+        ConfigResource(
+            ConfigResourceType.TOPIC, topic.name, dict.fromkeys(_configs(topic, replication))
+        )
         for topic in present
     ]
     answers = admin.describe_configs(resources, config_filter="all")["topic"]
@@ -171,7 +181,7 @@ def _drifts(admin: Any, existing: set[str], partitions: int) -> list[Drift]:  # 
         declared = partitions_of(topic, partitions)
         if counts[topic.name] != declared:
             drifts.append(Drift(topic.name, "partitions", str(declared), str(counts[topic.name])))
-        for key, value in topic.configs.items():
+        for key, value in _configs(topic, replication).items():
             found = str(answers[topic.name][key]["value"])
             if found != value:
                 drifts.append(Drift(topic.name, key, value, found))

@@ -71,7 +71,9 @@ def apply(config: Config = None, bootstrap: Bootstrap = None, as_json: AsJson = 
 def diff(config: Config = None, bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
     """Show how the broker's topics differ from the declaration."""
     settings = _settings(config, bootstrap)
-    drifts = topics.diff(settings.bootstrap, partitions=settings.partitions)
+    drifts = topics.diff(
+        settings.bootstrap, partitions=settings.partitions, replication=settings.replication
+    )
     rows = [drift._asdict() for drift in drifts]
     _show(rows, "every topic is as declared", as_json=as_json)
     raise typer.Exit(Exit.FAILED if drifts else Exit.OK)

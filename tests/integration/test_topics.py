@@ -13,6 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from stream.broker import EmbeddedBroker
 from stream.broker.place import free_port
+from stream.domain.topics import INPUTS
 from stream.errors import ConfigError
 from stream.ops import topics
 from stream.ops.topics import TOPICS, Change, Drift
@@ -25,7 +26,7 @@ from stream.errors import BrokerError
 from stream.ops import topics
 topics.ANSWER_MS_MAX = 2_000
 try:
-    topics.diff(sys.argv[1], partitions=2)
+    topics.diff(sys.argv[1], partitions=2, replication=1)
 except BrokerError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -43,7 +44,7 @@ class Applied(NamedTuple):
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applied]:
     with EmbeddedBroker(tmp_path_factory.mktemp("topics")) as broker:
-        before = topics.diff(broker.bootstrap, partitions=PARTITIONS)
+        before = topics.diff(broker.bootstrap, partitions=PARTITIONS, replication=1)
         changes = topics.apply(broker.bootstrap, partitions=PARTITIONS, replication=1)
         yield Applied(broker.bootstrap, before, changes)
 
@@ -54,7 +55,7 @@ def test_apply_creates_every_declared_topic(applied: Applied) -> None:
     names = [topic.name for topic in TOPICS]
     assert [Drift(name, "missing", "present", "absent") for name in names] == applied.before
     assert [Change(name, "created") for name in names] == applied.changes
-    assert topics.diff(applied.bootstrap, partitions=PARTITIONS) == []
+    assert topics.diff(applied.bootstrap, partitions=PARTITIONS, replication=1) == []
 
 
 @pytest.mark.broker
@@ -63,17 +64,25 @@ def test_a_second_apply_changes_nothing(applied: Applied) -> None:
     assert topics.apply(applied.bootstrap, partitions=PARTITIONS, replication=1) == []
 
 
+DRIFTS = [
+    ("loan.applications", "retention.ms", str(30 * 86_400_000), "3600000"),
+    *((t, "message.timestamp.type", "LogAppendTime", "CreateTime") for t in INPUTS),
+    ("decision.audit", "min.insync.replicas", "1", "2"),
+]
+
+
 @pytest.mark.broker
-def test_a_drifted_retention_is_shown_and_set_back(applied: Applied) -> None:
+@pytest.mark.parametrize(("name", "key", "declared", "found"), DRIFTS)
+def test_a_drifted_setting_is_shown_and_set_back(
+    applied: Applied, name: str, key: str, declared: str, found: str
+) -> None:
     """`diff` shows declared and found values; `apply` mends that topic and no other."""
-    name = "loan.applications"
-    set_retention(applied.bootstrap, name, "3600000")
-    thirty_days = str(30 * 86_400_000)
-    expected = [Drift(name, "retention.ms", thirty_days, "3600000")]
-    assert expected == topics.diff(applied.bootstrap, partitions=PARTITIONS)
+    set_config(applied.bootstrap, name, key, found)
+    expected = [Drift(name, key, declared, found)]
+    assert expected == topics.diff(applied.bootstrap, partitions=PARTITIONS, replication=1)
     changes = topics.apply(applied.bootstrap, partitions=PARTITIONS, replication=1)
     assert [Change(name, "settings set back")] == changes
-    assert topics.diff(applied.bootstrap, partitions=PARTITIONS) == []
+    assert topics.diff(applied.bootstrap, partitions=PARTITIONS, replication=1) == []
 
 
 @pytest.mark.broker
@@ -82,7 +91,7 @@ def test_another_partition_count_is_refused(applied: Applied) -> None:
     with pytest.raises(ConfigError, match="another partition count") as caught:
         topics.apply(applied.bootstrap, partitions=PARTITIONS + 1, replication=1)
     assert "set `partitions` to what exists" in caught.value.fix
-    assert topics.diff(applied.bootstrap, partitions=PARTITIONS) == []
+    assert topics.diff(applied.bootstrap, partitions=PARTITIONS, replication=1) == []
 
 
 def test_an_unreachable_broker_is_named_with_its_fix() -> None:
@@ -98,10 +107,10 @@ def test_an_unreachable_broker_is_named_with_its_fix() -> None:
     assert (3, f"{bootstrap}: KafkaTimeoutError — {fix}\n") == (done.returncode, done.stdout)
 
 
-def set_retention(bootstrap: str, topic: str, value: str) -> None:
+def set_config(bootstrap: str, topic: str, key: str, value: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     try:
-        change = {"retention.ms": value}
+        change = {key: value}
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, change)])
     finally:
         admin.close()

@@ -169,6 +169,10 @@ class Seeing:
         """Recovery tried again."""
         self._count("recovery tried again")
 
+    def restoring(self, *, moved: bool) -> None:
+        """A restore took long enough to serve the group."""
+        self._count("group served while restoring")
+
     def held(self, partitions: Sequence[int], error: TransactionError) -> None:
         """Standing still."""
         self._count("partitions held")

@@ -19,7 +19,7 @@ from stream.domain.chain import head_of
 from stream.domain.ledger import Ledger
 from stream.domain.topics import AUDIT, DECISIONS, EVENTS
 from stream.errors import BrokerError, PoisonError
-from stream.ports import Place, Positions, Record
+from stream.ports import Place, Positions, Record, Serve
 
 decoded = lru_cache(maxsize=4096)(decode_decision)
 
@@ -30,7 +30,9 @@ class SimLedgers:
     def __init__(self, process: Process, broker: Broker, snapshots: SimSnapshots) -> None:
         self._process, self._broker, self._snapshots = process, broker, snapshots
 
-    def restore(self, partitions: Sequence[int], consumed: Positions) -> dict[int, Ledger]:
+    def restore(
+        self, partitions: Sequence[int], consumed: Positions, serve: Serve
+    ) -> dict[int, Ledger]:
         """Snapshots, then ends, uncommitted records included; then wait until they are stable."""
         begun = {p: self._snapshots.load(p) or (Ledger(), {}) for p in partitions}
         for ledger, covered in begun.values():
@@ -40,6 +42,7 @@ class SimLedgers:
         places = [Place(topic, p) for topic in (DECISIONS, AUDIT) for p in partitions]
         ends = self._ask(lambda: {place: logs[place].end for place in places})
         for _ in range(200):
+            serve(moved=True)
             if self._ask(lambda: all(logs[place].stable >= ends[place] for place in places)):
                 for p, (ledger, covered) in begun.items():
                     self._ask(lambda p=p, of=(ledger, covered): self._read(p, consumed, *of))

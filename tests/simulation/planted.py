@@ -29,7 +29,7 @@ from stream.domain.ledger import Ledger
 from stream.domain.topics import AUDIT, DECISIONS, EVENTS
 from stream.errors import Remedy, TransactionError
 from stream.pipeline import Circumstances, Decides
-from stream.ports import Identity, Ledgers, Outlets, Output, Place, Positions, Record
+from stream.ports import Identity, Ledgers, Outlets, Output, Place, Positions, Record, Serve
 
 
 class NoProof(SimOutlet):
@@ -98,9 +98,11 @@ class LateIdentity(SimOutlet):
 class Forgetful(SimLedgers):
     """Recovery brings back everything but the ids that were answered."""
 
-    def restore(self, partitions: Sequence[int], consumed: Positions) -> dict[int, Ledger]:
+    def restore(
+        self, partitions: Sequence[int], consumed: Positions, serve: Serve
+    ) -> dict[int, Ledger]:
         """No id is known."""
-        ledgers = super().restore(partitions, consumed)
+        ledgers = super().restore(partitions, consumed, serve)
         for ledger in ledgers.values():
             ledger.answered.clear()
         return ledgers

@@ -7,6 +7,7 @@ decided by the engine's own `EngineWatcher.quiet` and `Settled.is_ours`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -70,6 +71,10 @@ class SimTies:
         except (Fault, NoAnswer):
             raise BrokerError("no answer about what is settled", fix="none") from None
         return Settled(ends, committed)
+
+    def left(self) -> float:
+        """Nobody waits for a worker here."""
+        return math.inf
 
     def _end(self, place: Place) -> int:
         return self._broker.logs[place].stable

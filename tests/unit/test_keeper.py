@@ -10,16 +10,21 @@ import msgspec
 import pytest
 import structlog
 from builders import bureau, entry, token
+from confluent_kafka import KafkaError, KafkaException
 from fake_consumer import FakeConsumer, Message
 from policy_cases import TOKEN
 from prometheus_client import CollectorRegistry
 
 from stream.config import load_settings
 from stream.domain.topics import BUREAU, WHITELIST
+from stream.edge import controls as controls_module
 from stream.edge import keeper as module
+from stream.edge.controls import Controls
 from stream.edge.keeper import Keeper
+from stream.edge.key_pairs import OPERATOR
 from stream.edge.lmdb_store import StoreReader
-from stream.errors import BrokerError
+from stream.errors import BrokerAwayError, BrokerError
+from stream.obs.control_metrics import ControlMetrics
 from stream.obs.metrics import EngineMetrics
 
 KEY = TOKEN.encode()
@@ -139,3 +144,45 @@ def test_a_missing_topic_says_what_to_do(fake: FakeConsumer, tmp_path: Path) -> 
     fake.topics = [BUREAU]
     with pytest.raises(BrokerError, match=r"whitelist\.entries.*topics apply"):
         _keeper(tmp_path, CollectorRegistry())
+
+
+def test_a_broker_that_is_away_is_told_apart_and_the_client_given_back(
+    fake: FakeConsumer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can wait asks again; a keeper that died of it would be given up in an outage."""
+
+    def away(**_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(fake, "list_topics", away)
+    fake.assigned = "something"
+    with pytest.raises(BrokerAwayError):
+        _keeper(tmp_path, CollectorRegistry())
+    assert fake.assigned is None
+
+
+def test_controls_that_meet_no_broker_begin_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt closes what the one before had opened, and says that waiting may mend it."""
+    _, public_file, _ = OPERATOR.make(tmp_path)
+    settings = load_settings(state_dir=tmp_path, control_key_files=[public_file])
+    made: list[FakeConsumer] = []
+
+    def consumer(*_: object, **__: object) -> FakeConsumer:
+        made.append(FakeConsumer())
+        made[-1].assigned = "something"
+        return made[-1]
+
+    def away(*_: object, **__: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(FakeConsumer, "get_watermark_offsets", away)
+    monkeypatch.setattr(controls_module, "consumer", consumer)
+    metrics = ControlMetrics(CollectorRegistry())
+    controls = Controls(settings, "host-0", {}, metrics, structlog.get_logger())
+    for _ in range(2):
+        with pytest.raises(BrokerAwayError):
+            controls.catch_up()
+    assert [fake.assigned for fake in made] == [None, "something"]
+    controls.close()

@@ -23,7 +23,7 @@ from stream.domain.reasons import ReasonCode
 from stream.domain.topics import EVENTS, REVIEWS
 from stream.edge.onnx_scorer import load_models
 from stream.obs.control_metrics import CONTROL_RESULTS
-from stream.obs.loop_metrics import TRANSACTION_RESULTS
+from stream.obs.loop_metrics import READ_ERRORS, TRANSACTION_RESULTS
 from stream.obs.metrics import (
     DEAD_LETTER_REASONS,
     STAGES,
@@ -40,6 +40,7 @@ CLOSED: dict[str, set[str]] = {
     "channel": {"unknown", *(each.value for each in Channel)},
     "segment": {each.value for each in Segment},
     "stage": set(STAGES),
+    "kind": set(READ_ERRORS),
     "topic": set(STORE_TOPICS),
     "result": {*STORE_RESULTS, *CONTROL_RESULTS, *TRANSACTION_RESULTS},
     "reason": {*DEAD_LETTER_REASONS, *(code.value for code in ReasonCode)},

@@ -56,7 +56,7 @@ def _take(inbox: _Inbox, *partitions: int, ids: int = 0) -> None:
     world = SimpleNamespace(
         inbox=inbox,
         outlets=SimpleNamespace(open=_nothing),
-        ledgers=SimpleNamespace(restore=lambda found, _: dict.fromkeys(found, ledger)),
+        ledgers=SimpleNamespace(restore=lambda found, *_: dict.fromkeys(found, ledger)),
         watcher=SimpleNamespace(assigned=_nothing, dropped=_nothing, still_failing=_nothing),
         clock=SimpleNamespace(sleep=_nothing, seconds=float),
     )

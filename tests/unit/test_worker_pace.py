@@ -15,9 +15,15 @@ from stream.domain.ledger import Ledger
 from stream.domain.topics import APPLICATIONS, DEAD_LETTERS, DECISIONS
 from stream.ending import TimeUpError
 from stream.errors import BrokerError, Remedy, TransactionError
-from stream.limits import BATCH_SECONDS_TARGET, HOLD_SECONDS, SNAPSHOT_DECISIONS
+from stream.limits import (
+    BATCH_SECONDS_TARGET,
+    HOLD_SECONDS,
+    MAX_POLL_INTERVAL_MS,
+    SERVE_SECONDS,
+    SNAPSHOT_DECISIONS,
+)
 from stream.pipeline import Pipeline
-from stream.ports import Identity, Output, Place, Positions, Record
+from stream.ports import Identity, Output, Place, Positions, Record, Serve
 from stream.worker import Worker
 from stream.world import World
 
@@ -32,6 +38,7 @@ class Scene:
     def __init__(self, most: int = 8) -> None:
         self.now = 0.0
         self.left = math.inf
+        self.seconds_of_a_restore = 0
         self.stopping = False
         self.hanging = False
         self.batch_seconds = 0.0
@@ -155,7 +162,12 @@ class Scene:
 
     # the ledgers
 
-    def restore(self, partitions: Sequence[int], _consumed: Positions) -> Mapping[int, Ledger]:
+    def restore(
+        self, partitions: Sequence[int], _consumed: Positions, serve: Serve
+    ) -> Mapping[int, Ledger]:
+        for _ in range(self.seconds_of_a_restore):
+            self.now += 1.0
+            serve(moved=True)
         if self.failing:
             self.failing -= 1
             raise BrokerError("no answer", fix="wait")
@@ -288,3 +300,47 @@ def test_snapshots_are_kept_one_with_each_round() -> None:
         scene.step()
         kept.append(scene.said.count("quiet"))
     assert kept == [1, 2, 2, 2]
+
+
+def test_a_worker_without_partitions_is_told_so_and_has_nothing_to_restore() -> None:
+    """More workers than partitions: its share is none, which is no fault."""
+    scene = Scene()
+    scene.said.clear()
+    scene.worker.assigned([])
+    assert scene.said.count("assigned") == 1
+
+
+def test_a_long_restore_keeps_asking_for_records_and_says_that_it_lives() -> None:
+    """It is neither expelled by the group nor restarted by the probe, however long it takes."""
+    scene = Scene()
+    scene.seconds_of_a_restore = 600
+    polls = len(scene.limits)
+    scene.worker.assigned([0, 1])
+    scene.step()
+    served = MAX_POLL_INTERVAL_MS / 1000 / SERVE_SECONDS
+    assert served * 9 <= len(scene.limits) - polls
+    assert scene.said.count("restoring") >= 590
+
+
+@pytest.mark.parametrize("told", ["to restore others", "to stop"])
+def test_a_restore_of_no_use_any_more_ends_at_once(told: str) -> None:
+    """Partitions that came meanwhile are begun with; a signal does not wait for the end."""
+    scene = Scene()
+    scene.seconds_of_a_restore = 600
+
+    def during(_limit: int, _timeout_ms: int) -> list[Record]:
+        if told == "to stop":
+            scene.stopping = True
+        elif scene.seconds_of_a_restore:
+            scene.seconds_of_a_restore = 0
+            scene.worker.assigned([1])
+        return []
+
+    began = scene.now
+    scene.worker.assigned([0])
+    scene.poll = during  # type: ignore[method-assign]
+    scene.worker.step()
+    assert scene.now - began < 10
+    if told != "to stop":
+        scene.worker.step()
+        assert set(scene.worker._ledgers) == {1}
