@@ -59,5 +59,6 @@ class TimeUpError(BrokerError):
         """Say that nothing is lost, and where to look."""
         super().__init__(
             "told to stop, and the broker did not end the batch under way in time",
-            fix="start it again: the batch is decided once; see the runbook, 'fencing and unknown outcomes'",
+            fix="start it again, the batch is decided once; "
+            "see the runbook, 'a worker that had to be killed'",
         )

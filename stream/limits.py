@@ -46,6 +46,9 @@ transactions, so that none reaches the transaction's time-out."""
 SESSION_TIMEOUT_MS = 10_000
 """A silent worker loses its partitions after this; three heartbeats of 3 s fit."""
 
+METADATA_REFRESH_MS = 10_000
+"""How soon a worker sees that partitions were added: until then what lies there is not read."""
+
 LEDGER_WINDOW_MS = 90 * 86_400_000
 """How far back a ledger reaches: ids are recognised and promises counted for 90 days, three
 times the retention of `loan.applications`; after that bureau and offer carry what is owed."""

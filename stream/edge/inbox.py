@@ -19,7 +19,7 @@ from stream.edge.clients import consumer, identity_of, record_of
 from stream.edge.offsets import bounds_of, committed_of
 from stream.edge.reading import Reading, kind_of
 from stream.errors import BrokerError
-from stream.limits import MAX_POLL_INTERVAL_MS
+from stream.limits import MAX_POLL_INTERVAL_MS, METADATA_REFRESH_MS
 from stream.ports import Identity, Listener, Place, Positions, Record
 
 CALL_SECONDS = 5.0
@@ -41,6 +41,8 @@ class KafkaInbox:
                 # Range deals out the same partition numbers of every topic to one member.
                 "partition.assignment.strategy": "range",
                 "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
+                # A raised partition count is seen within this, and not only after five minutes.
+                "topic.metadata.refresh.interval.ms": METADATA_REFRESH_MS,
                 "error_cb": self._hear,
             },
         )
