@@ -134,7 +134,7 @@ class Surroundings:
     def read_from(self, _positions: Positions) -> None:
         """From the beginning."""
 
-    def restore(self, partitions: Sequence[int], _consumed: Positions) -> dict[int, Ledger]:
+    def restore(self, partitions: Sequence[int], *_: object) -> dict[int, Ledger]:
         return {partition: Ledger() for partition in partitions}
 
     def run(self, records: Sequence[Record], *_: object) -> Batch:
