@@ -21,7 +21,7 @@ SHOWS_ON = {
     "commit before produce": 0,
     "forget dedupe": 0,
     "ack in finally": 4,
-    "snapshot identity late": 13,
+    "snapshot identity late": 159,
     "retry EndTxn on the same epoch": 7,
     "audit before the promise": 0,
     "release by id alone": 16,
