@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from threading import Event, Thread
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -41,6 +42,15 @@ _ON_OFFER = {3: 0.5, 4: 0.0, 5: 2.0}
 _APPROVED, _DECLINED, _TWICE = {6, 7, 8, 9}, {10, 11}, {6, 10}
 
 
+class _Saying(NamedTuple):
+    """One record of what else is said."""
+
+    topic: str
+    value: bytes
+    key: bytes
+    headers: Headers
+
+
 class Sides:
     """Says it, from a thread of its own, and keeps what the oracle must know of it."""
 
@@ -64,6 +74,7 @@ class Sides:
         for entry in entries:
             self._note(entry)
         self.failed: list[str] = []
+        self._refused: list[_Saying] = []
         self._sent = 0
         self._stop = Event()
         self._since = ends(bootstrap)[DECISIONS]
@@ -119,6 +130,7 @@ class Sides:
                     if message.error() is None:
                         self._answer(decode_decision(message.value() or b""))
                 self._client.poll(0)
+                self._say_again()
         except Exception as error:  # noqa: BLE001  (told to whoever waits for the thread)
             self.failed.append(repr(error))
         finally:
@@ -185,18 +197,32 @@ class Sides:
         self._sent += 1
         at = from_ms(time.time_ns() // 1_000_000)
         headers: Headers = cloud_event(kind, self._source, f"side-{self._sent}", at)
-        value = msgspec.json.encode(body)
+        self._produce(_Saying(topic, msgspec.json.encode(body), token.encode(), headers))
+
+    def _produce(self, saying: _Saying) -> None:
+        def told(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                self._refused.append(saying)
+
         self._client.produce(
-            topic, value, token.encode(), headers=[*headers], on_delivery=self._told
+            saying.topic, saying.value, saying.key, headers=[*saying.headers], on_delivery=told
         )
 
-    def _told(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self.failed.append(error.name())
+    def _say_again(self) -> None:
+        """What the broker refused, say of a full disk; a second time it says nothing new."""
+        refused, self._refused = self._refused, []
+        for saying in refused:
+            self._produce(saying)
 
     def _flush(self) -> None:
-        left = self._client.flush(_FLUSH_SECONDS)
-        assert not left, f"{left} of what else was said without an answer"
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        while True:
+            left = self._client.flush(_FLUSH_SECONDS) + len(self._refused)
+            if not left:
+                return
+            assert time.monotonic() < deadline, f"{left} of what else was said not taken"
+            time.sleep(0.2)
+            self._say_again()
 
 
 def _now() -> str:

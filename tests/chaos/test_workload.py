@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
 from chaos.crashes import POINTS, runs
 from chaos.reading import home_of
-from chaos.workload import MARK, Pacer, Shape, Workload
+from chaos.sides import Sides
+from chaos.workload import MARK, Pacer, Publisher, Sent, Shape, Workload
 
 from stream.codec.application_v1 import check_envelope, decode_application
 from stream.codec.keys import partition_of
+from stream.domain.application_event import EventKind
 from stream.errors import PoisonError
 
 SHAPE = Shape(3_000, seed=5)
@@ -92,6 +96,52 @@ def test_the_pacer_ends_with_the_faults() -> None:
     assert pacer.due() < 100
     progress = 1.0
     assert pacer.due() > 1_000_000
+
+
+class RefusingOnce:
+    """A producer whose broker refuses the first two records, each once."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+        self._told: list[tuple[object, Callable[[object, object], None]]] = []
+        self._refused: set[bytes] = set()
+
+    def produce(self, _topic: str, value: bytes, _key: bytes, **how: Any) -> None:
+        refused = len(self._refused) < 2 and value not in self._refused
+        if refused:
+            self._refused.add(value)
+        else:
+            self.taken.append(value)
+        self._told.append(("disk full" if refused else None, how["on_delivery"]))
+
+    def flush(self, _seconds: float) -> int:
+        told, self._told = self._told, []
+        for error, on_delivery in told:
+            on_delivery(error, None)
+        return 0
+
+    def poll(self, _seconds: float) -> None:
+        """Told at the flush."""
+
+
+def test_a_record_that_the_broker_refused_is_sent_again() -> None:
+    """As a channel would; it is acknowledged once, and what else is said is not lost either."""
+    publisher, client = Publisher.__new__(Publisher), RefusingOnce()
+    records = [Sent(b"k", value, [], False) for value in (b"a", b"b", b"c")]
+    publisher._right = publisher._wrong = client  # type: ignore[assignment]
+    publisher._records, publisher._pacer = iter(records), None
+    publisher._refused, publisher.failed = [], []
+    publisher.sent = publisher.acknowledged = 0
+    publisher._run()
+    assert (publisher.failed, publisher.acknowledged) == ([], 3)
+    assert sorted(client.taken) == [b"a", b"b", b"c"]
+    sides, client = Sides.__new__(Sides), RefusingOnce()
+    sides._client, sides._refused, sides._sent = client, [], 0  # type: ignore[assignment]
+    sides._source = "/channels/test"
+    for number in range(3):
+        sides._event(EventKind.CANCEL, "token", f"a{number}")
+    sides._flush()
+    assert len(client.taken) == 3
 
 
 @pytest.mark.parametrize("count", [84, 6, 1])

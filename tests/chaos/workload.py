@@ -43,6 +43,8 @@ FORETOLD_EVERY = 50
 """Of so many applications one is withdrawn or for a person, and of so many people one revokes."""
 _LIBRDKAFKA_DEFAULT = "consistent_random"
 _TICK_SECONDS = 0.02
+_AGAIN_SECONDS = 0.2
+_FLUSH_SECONDS = 300.0
 _LAPSE_SECONDS_MAX = 0.5
 
 
@@ -221,6 +223,7 @@ class Publisher:
         self._stop = Event()
         self.sent = self.acknowledged = 0
         self.failed: list[str] = []
+        self._refused: list[Sent] = []
         self._thread = Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
@@ -231,7 +234,7 @@ class Publisher:
         """Wait until all is sent and acknowledged; AssertionError when it is not."""
         self._thread.join(seconds)
         assert not self._thread.is_alive(), f"not all was published within {seconds:.0f} s"
-        assert not self.failed, f"{len(self.failed)} records not taken: {self.failed[0]}"
+        assert not self.failed, f"not published: {self.failed[0]}"
 
     def _run(self) -> None:
         try:
@@ -240,14 +243,32 @@ class Publisher:
                     self._poll(0)
                     time.sleep(_TICK_SECONDS)
                 self._send(record)
-            for client in (self._right, self._wrong):
-                left = client.flush(300)
-                if left:
-                    self.failed.append(f"{left} without an answer")
+            self._flush()
         except Exception as error:  # noqa: BLE001  (told to whoever waits for the thread)
             self.failed.append(repr(error))
 
+    def _flush(self) -> None:
+        """Until the broker has all; what it refused, say of a full disk, is sent again."""
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        while True:
+            left = self._right.flush(_FLUSH_SECONDS) + self._wrong.flush(_FLUSH_SECONDS)
+            refused, self._refused = self._refused, []
+            if left or (refused and time.monotonic() > deadline):
+                self.failed.append(f"{left + len(refused)} records not taken")
+                return
+            if not refused:
+                return
+            time.sleep(_AGAIN_SECONDS)
+            for record in refused:
+                self._send(record)
+
     def _send(self, record: Sent) -> None:
+        def told(error: KafkaError | None, _message: Message) -> None:
+            if error is None:
+                self.acknowledged += 1
+            else:
+                self._refused.append(record)
+
         client = self._wrong if record.scattered else self._right
         while True:
             try:
@@ -256,7 +277,7 @@ class Publisher:
                     record.value,
                     record.key,
                     headers=[*record.headers],
-                    on_delivery=self._told,
+                    on_delivery=told,
                 )
             except BufferError:
                 client.poll(0.1)
@@ -269,12 +290,6 @@ class Publisher:
     def _poll(self, seconds: float) -> None:
         self._right.poll(seconds)
         self._wrong.poll(seconds)
-
-    def _told(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self.acknowledged += 1
-        else:
-            self.failed.append(error.name())
 
 
 class Updates:
