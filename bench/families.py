@@ -37,8 +37,9 @@ from stream.demo.synthetic import synthetic_cases
 from stream.demo.terms import LoanCase, Run
 from stream.domain.application import Segment
 from stream.domain.lineup import Alias
+from stream.edge.model_folder import shipped_keys
 from stream.edge.onnx_scorer import OnnxScorer, session_options
-from stream.edge.registry import folder_of
+from stream.edge.registry import start_of
 from stream.lineup import Seat, scores_of
 from stream.policy.verdict import Families, Score
 from stream.ports import FloatMatrix
@@ -116,13 +117,19 @@ def rows_of(seat: Seat, cases: Sequence[LoanCase]) -> FloatMatrix:
 
 def alone_of(seat: Seat, alone: Alone, rows: FloatMatrix) -> dict[int, Scored]:
     """`scores_of` for one output: no family, no centre."""
-    manifest, alias = seat.scorer.manifest, seat.alias
+    scorer, manifest = seat.scorer, seat.scorer.manifest
     scaling = manifest.scaling
     totals = log_odds_of_bad(alone.score(rows)).tolist()
     none = Families((), ())
     scored = [
         Scored(
-            Score(to_points(total, scaling), to_pd(total), none, row), total, rows, manifest, alias
+            Score(to_points(total, scaling), to_pd(total), none, row),
+            total,
+            rows,
+            manifest,
+            scorer.manifest_sha256,
+            manifest.feature_names,
+            seat.alias,
         )
         for row, total in enumerate(totals)
     ]
@@ -131,7 +138,9 @@ def alone_of(seat: Seat, alone: Alone, rows: FloatMatrix) -> dict[int, Scored]:
 
 def measure(model: str, count: int, rounds: int) -> dict[str, Found]:
     """Each stretch of one model, the cheapest of `rounds` rounds on batches of `count` rows."""
-    folder = folder_of(load_settings().models_dir, model)
+    settings = load_settings()
+    starts = start_of(settings.models_dir, model, shipped_keys())
+    folder = settings.models_dir / model / starts.version
     scorer = OnnxScorer(folder)
     seat = Seat.of(Alias.CHAMPION, scorer)
     alone = Alone.of(scorer, (folder / MODEL_FILE).read_bytes())

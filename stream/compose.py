@@ -35,25 +35,44 @@ from stream.scoring.manifest import Manifest
 from stream.scoring.scorecard import centred, log_odds_of_bad, to_pd, to_points
 
 
+class Release(Protocol):
+    """What a score says of the model it came from."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model's description."""
+        ...
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Its hash."""
+        ...
+
+
 class Scored(NamedTuple):
-    """A score with what it came from; `outputs` are its batch's, by row, family and base."""
+    """A score with what it came from: `sha256` is the manifest's.
+
+    `outputs` are its batch's, by row, family and base.
+    """
 
     score: Score
     log_odds: float
     outputs: FloatMatrix
     manifest: Manifest
+    sha256: str
     names: tuple[str, ...]
     arm: Alias = Alias.CHAMPION
 
     @classmethod
     def all_of(
-        cls, outputs: FloatMatrix, manifest: Manifest, arm: Alias = Alias.CHAMPION
+        cls, outputs: FloatMatrix, scorer: Release, arm: Alias = Alias.CHAMPION
     ) -> list[Scored]:
         """Points and pd of each row of model outputs.
 
         Single families stay in the batch's matrices: most cases need no reason, and the audit
         names them later.
         """
+        manifest, sha256 = scorer.manifest, scorer.manifest_sha256
         scaling = manifest.scaling
         names = manifest.feature_names
         families = Families(manifest.outputs[:-1], centred(outputs, manifest))
@@ -63,6 +82,7 @@ class Scored(NamedTuple):
                 total,
                 outputs,
                 manifest,
+                sha256,
                 names,
                 arm,
             )
@@ -260,7 +280,7 @@ def _model_used(scored: Scored | None) -> ModelUsed | None:
     if scored is None:
         return None
     manifest = scored.manifest
-    return _used(manifest.model_id, manifest.version, manifest.onnx_sha256, scored.arm)
+    return _used(manifest.model_id, manifest.version, scored.sha256, scored.arm)
 
 
 # What few cases differ in is made once: frozen records may be shared.

@@ -110,8 +110,8 @@ class Lineup:
                 row.watched.append(_watched(seat, scored.get(index)))
 
     def _told(self, seat: Seat) -> ModelInForce:
-        manifest, trial = seat.scorer.manifest, self._trial
-        name, version, sha256 = seat.alias.value, manifest.version, manifest.onnx_sha256
+        scorer, trial = seat.scorer, self._trial
+        name, version, sha256 = seat.alias.value, scorer.manifest.version, scorer.manifest_sha256
         if seat is not self._challenger or trial is None:
             return ModelInForce(name, version, sha256)
         return ModelInForce(name, version, sha256, trial.share_bps, trial.salt)
@@ -127,16 +127,16 @@ def lineups_of(scorers: Mapping[str, Scorer | Lineup]) -> dict[str, Lineup]:
 def scores_of(seat: Seat, matrix: FloatMatrix) -> dict[int, Scored]:
     """Scores by row; a row that the model refuses has none."""
     outputs, kept = _outputs(seat.scorer, matrix)
-    scored = Scored.all_of(outputs, seat.scorer.manifest, seat.alias)
+    scored = Scored.all_of(outputs, seat.scorer, seat.alias)
     return dict(zip(kept, scored, strict=True))
 
 
 def _watched(seat: Seat, scored: Scored | None) -> ShadowScore:
-    manifest = seat.scorer.manifest
+    scorer = seat.scorer
     return ShadowScore(
         alias=seat.alias.value,
-        version=manifest.version,
-        sha256=manifest.onnx_sha256,
+        version=scorer.manifest.version,
+        sha256=scorer.manifest_sha256,
         score_points=scored.score.points if scored else None,
         pd=scored.score.pd if scored else None,
         log_odds=scored.log_odds if scored else None,

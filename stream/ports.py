@@ -85,6 +85,11 @@ class Scorer(Protocol):
         """The checked description of the model."""
         ...
 
+    @property
+    def manifest_sha256(self) -> str:
+        """What records name the release by: the hash pins model, scale and centres alike."""
+        ...
+
     def score(self, rows: FloatMatrix) -> FloatMatrix:
         """Per-family log-odds, shape (rows, outputs); ModelError on anything not finite."""
         ...

@@ -13,14 +13,15 @@ import onnx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 
-from stream.codec.model_v1 import encode_signatures, sign_manifest
+from stream.codec.model_v1 import encode_signatures, encode_start, sign_manifest
 from stream.codec.signatures import Trusted, key_id
+from stream.domain.lineup import Pin
 from stream.edge.key_pairs import OPERATOR
 from stream.scoring.manifest import ML_DOMAIN, SCALING_KEY, decode_manifest, scaling_text
 from stream.scoring.trees import FEATURES_KEY
 
 MODELS = Path(__file__).parents[1] / "models" / "onnx"
-FARMER = next((MODELS / "farmer").iterdir())
+FARMER = next((MODELS / "farmer").glob("*/"))
 RELEASE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x02")
 STRANGER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x03")
 TRUSTED: Trusted = {key_id(RELEASE_KEY.public_key()): RELEASE_KEY.public_key()}
@@ -36,6 +37,16 @@ def signed(folder: Path, *keys: Ed25519PrivateKey) -> Path:
     signatures = [sign_manifest(raw, key) for key in keys or (RELEASE_KEY,)]
     (folder / "manifest.sig").write_bytes(encode_signatures(signatures))
     return folder
+
+
+def starting(folder: Path, key: Ed25519PrivateKey = RELEASE_KEY) -> Path:
+    """The file that says engines start with the model of this folder."""
+    raw = (folder / "manifest.json").read_bytes()
+    manifest = decode_manifest(raw)
+    pin = Pin(manifest.version, hashlib.sha256(raw).hexdigest())
+    file = folder.parent / "aliases.json"
+    file.write_bytes(encode_start(manifest.model_id, pin, key))
+    return file
 
 
 def copied(folder: Path, change: Change | None = None, source: Path = FARMER) -> Path:

@@ -56,7 +56,7 @@ class AtHand:
         known = older or Older({}, {})
         self._scorers, self._policy = scorers, policy
         self._policies = {**known.policies, policy.sha256: policy}
-        in_force = {each.manifest.onnx_sha256: each for each in scorers.values()}
+        in_force = {each.manifest_sha256: each for each in scorers.values()}
         self._models = {**known.models, **in_force}
         self._ready: dict[Wanted, Ready] = {}
         Pipeline(scorers, policy)

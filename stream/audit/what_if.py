@@ -158,7 +158,7 @@ class WhatIf:
         if model is None or points is None or pd is None:
             return None
         if segment in self._instead:
-            here = self._seats[segment].scorer.manifest.onnx_sha256
+            here = self._seats[segment].scorer.manifest_sha256
             if model.sha256 != here:
                 return None
         given = logged.contributions

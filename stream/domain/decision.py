@@ -41,7 +41,7 @@ class Referral(Struct, frozen=True, gc=False):
 
 
 class ModelUsed(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The scorecard a score came from; `arm` is absent for the champion."""
+    """The scorecard of a score; `sha256` is its manifest's, `arm` is absent for the champion."""
 
     model_id: str
     version: str
@@ -124,7 +124,10 @@ class Contribution(Struct, frozen=True, gc=False):
 
 
 class ModelInForce(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A version of the segment's model in its place; share and salt are a challenger's."""
+    """A version of the segment's model in its place, by its manifest's hash.
+
+    Share and salt are a challenger's.
+    """
 
     alias: str
     version: str
@@ -134,7 +137,7 @@ class ModelInForce(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class ShadowScore(Struct, frozen=True, gc=False):
-    """What a model said that did not decide; nulls where it could not score the case.
+    """What a model, by its manifest's hash, said that did not decide; nulls where it could not.
 
     No rule takes one: a policy asks for a `Score`, and this is none.
     """

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from stream.codec.signatures import Trusted
-from stream.edge.model_folder import open_model
-from stream.edge.registry import folder_of
+from stream.edge.model_folder import open_model, shipped_keys
+from stream.edge.registry import start_of
 from stream.errors import ModelError
 from stream.scoring.manifest import MODEL_FILE, SCALING_KEY, scaling_text
 
@@ -120,13 +120,21 @@ class OnnxScorer:
 def load_models(
     models_dir: Path, names: Sequence[str], trusted: Trusted | None = None
 ) -> dict[str, OnnxScorer]:
-    """Scorers by model id, for names such as `farmer` or `farmer/1.0.0`.
+    """Scorers by model id: of `farmer` the release that starts, of `farmer/1.0.0` that version.
 
     `trusted` are the keys that may vouch for them, by default that of the shipped models.
     """
     scorers: dict[str, OnnxScorer] = {}
+    keys = shipped_keys() if trusted is None else trusted
     for name in names:
-        scorer = OnnxScorer(folder_of(models_dir, name), trusted)
+        starts = None if "/" in name else start_of(models_dir, name, keys)
+        folder = models_dir / name if starts is None else models_dir / name / starts.version
+        scorer = OnnxScorer(folder, keys)
+        if starts is not None and scorer.manifest_sha256 != starts.manifest_sha256:
+            raise ModelError(
+                f"{folder}: is another release than the one that {name} is to start with",
+                fix="restore folder and aliases.json from the same release",
+            )
         if scorer.manifest.model_id in scorers:
             raise ModelError(f"{name}: the model is named twice", fix="name each model once")
         scorers[scorer.manifest.model_id] = scorer

@@ -45,13 +45,14 @@ class WatchedModels:
         self._scanned_at = time.monotonic()
         for file in sorted(self._folder.glob(f"*/*/{MANIFEST_FILE}")):
             try:
-                manifest = open_model(file.parent, self._trusted).manifest
+                opened = open_model(file.parent, self._trusted)
             except ModelError as error:
                 self._log.warning("model_not_watched", problem=error.message)
                 continue
+            manifest = opened.manifest
             if manifest.reference is None:
                 folder = f"{manifest.model_id}/{manifest.version}"
                 self._log.warning("model_not_watched", problem=f"{folder}: no training rows")
                 continue
-            self.references[manifest.onnx_sha256] = manifest.reference
-            self._segments[manifest.onnx_sha256] = manifest.segment.value
+            self.references[opened.manifest_sha256] = manifest.reference
+            self._segments[opened.manifest_sha256] = manifest.segment.value

@@ -47,7 +47,7 @@ def at_hand_of(
     others = _readable(folders, trusted, tell)
     older = Older(
         {each.sha256: each for each in map(load_policy, policies)},
-        {each.manifest.onnx_sha256: each for each in others},
+        {each.manifest_sha256: each for each in others},
     )
     return AtHand(scorers, policy, older)
 

@@ -23,7 +23,7 @@ def leaves_of(settings: Settings, audit: Audit) -> list[Leaf]:
         return []
     folder = settings.models_dir / used.model_id / used.version
     model = open_model(folder, trusted_keys(settings))
-    if model.manifest.onnx_sha256 != used.sha256:
+    if model.manifest_sha256 != used.sha256:
         raise ModelError(
             f"{folder}: is another release than the one that decided",
             fix="put the release with the sha256 of the record there, or set `models_dir`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,10 +10,17 @@ import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stream.codec.model_v1 import decode_signatures, encode_signatures, sign_manifest
+from stream.codec.model_v1 import (
+    decode_signatures,
+    encode_signatures,
+    encode_start,
+    sign_manifest,
+)
 from stream.codec.signatures import Trusted
+from stream.domain.lineup import Pin
 from stream.edge.model_folder import open_model
 from stream.edge.onnx_scorer import OnnxScorer
+from stream.edge.registry import ALIASES_FILE, write_whole
 from stream.errors import ModelError
 from stream.scoring.manifest import (
     GOLDEN_FILE,
@@ -65,6 +73,22 @@ def sign_folder(folder: Path, private: Ed25519PrivateKey, *, add: bool) -> str:
     others = [each for each in kept if each.key_id != mine.key_id]
     path.write_bytes(encode_signatures([*others, mine]))
     return mine.key_id
+
+
+def sign_start(folder: Path, private: Ed25519PrivateKey) -> Path:
+    """Write, beside a model that may be signed, that engines start with it; the file."""
+    raw = read_file(folder / MANIFEST_FILE)
+    manifest, onnx = load_verified(folder, raw)
+    check_model(onnx, manifest, str(folder / MODEL_FILE))
+    pin = Pin(manifest.version, hashlib.sha256(raw).hexdigest())
+    if folder.name != manifest.version:
+        raise ModelError(
+            f"{folder}: holds {manifest.model_id} {manifest.version}",
+            fix="name the folder .../<model>/<version>",
+        )
+    file = folder.parent / ALIASES_FILE
+    write_whole(file, encode_start(manifest.model_id, pin, private))
+    return file
 
 
 def _check_documents(folder: Path, manifest: Manifest) -> None:

@@ -44,6 +44,25 @@ def sign(
     _say({"folder": str(folder), "signed_by": signer}, f"{folder}: signed by {signer}", as_json)
 
 
+@model_app.command(
+    epilog="Example: tenminute model start models/onnx/farmer/1.2.0 --key release.key"
+)
+def start(
+    folder: Folder,
+    key: Annotated[Path, typer.Option(help="Private key of the release.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which release engines start with: write aliases.json, signed, beside its versions.
+
+    It counts while no command names a champion. `push` takes it along to a host without one.
+    """
+    from stream.ops.model import sign_start
+
+    file = sign_start(folder, RELEASE.read_private(key))
+    told = {"file": str(file), "champion": folder.name}
+    _say(told, f"{file}: engines start with {folder.name}", as_json)
+
+
 @model_app.command(epilog="Example: tenminute model validate models/onnx/farmer/1.2.0 --json")
 def validate(folder: Folder, config: Config = None, as_json: AsJson = False) -> None:
     """Check a model as an engine would before it loads it, and score its golden rows; else exit 4.

@@ -11,7 +11,7 @@ from stream.config import Settings
 from stream.domain.control import Acknowledgement, AckResult
 from stream.domain.lineup import Alias
 from stream.edge.model_folder import open_model, trusted_keys
-from stream.edge.registry import start_version, versions
+from stream.edge.registry import start_of, versions
 from stream.errors import ModelError
 from stream.ops import control
 from stream.ops.control import Seen
@@ -81,7 +81,8 @@ def _stands(settings: Settings, model: str, seen: Seen | None) -> dict[str, _Sta
             alias.value + share, command.issued_at, command.issued_by, acks
         )
     if seen is None or seen.switches.aliases(model).champion is None:
-        found[start_version(settings.models_dir, model)] = _Stand(Alias.CHAMPION.value)
+        starts = start_of(settings.models_dir, model, trusted_keys(settings))
+        found[starts.version] = _Stand(Alias.CHAMPION.value)
     return found
 
 

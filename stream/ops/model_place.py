@@ -23,7 +23,7 @@ from stream.domain.control import Action, Command, Placed, Scope, Switches
 from stream.domain.lineup import Alias, Pin, order
 from stream.domain.topics import CONTROL
 from stream.edge.model_folder import trusted_keys
-from stream.edge.registry import start_version
+from stream.edge.registry import start_of
 from stream.errors import ConfigError, ModelError
 from stream.ops import control
 from stream.ops.model import Examined, examine
@@ -55,8 +55,7 @@ def champion_of(settings: Settings, switches: Switches, model: str) -> Pin:
     standing = switches.aliases(model).champion
     if standing is not None:
         return standing.pin
-    version = start_version(settings.models_dir, model)
-    return Pin(version, _examined(settings, model, version).manifest_sha256)
+    return start_of(settings.models_dir, model, trusted_keys(settings))
 
 
 def facts_of(settings: Settings, switches: Switches, place: Place, reason: str) -> dict[str, Any]:

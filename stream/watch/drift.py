@@ -67,7 +67,7 @@ class Population(Struct):
 
 
 class DriftWatch:
-    """The populations by the hash of their model file and by arm."""
+    """The populations by the hash of their manifest and by arm."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class DriftWatch:
         terms: DriftTerms,
         populations: dict[str, Population] | None = None,
     ) -> None:
-        """`references` by hash of the model file; go on from `populations` where there are any."""
+        """`references` by hash of the manifest; go on from `populations` where there are any."""
         self._references, self._terms = references, terms
         self.populations = {} if populations is None else populations
         self.unknown = 0

@@ -128,7 +128,7 @@ class _Odd(OnnxScorer):
     def __init__(self, situation: Mapping[str, Any]) -> None:
         real = models()["consumer"]
         assert isinstance(real, OnnxScorer)
-        for name in ("_input", "_names", "_session", "_width", "manifest"):
+        for name in ("_input", "_names", "_session", "_width", "manifest", "manifest_sha256"):
             setattr(self, name, getattr(real, name))
         self._situation = situation
 

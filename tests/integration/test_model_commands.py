@@ -16,7 +16,15 @@ import pytest
 import structlog
 import structlog.testing
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from model_cases import RELEASE_KEY, TRUSTED, rewrite, signed, small_folder, two_operators
+from model_cases import (
+    RELEASE_KEY,
+    TRUSTED,
+    rewrite,
+    signed,
+    small_folder,
+    starting,
+    two_operators,
+)
 from policy_cases import POLICY
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
@@ -92,7 +100,7 @@ def host_settings(settings: Settings, tmp_path: Path) -> Settings:
     models = tmp_path / "models"
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         small_folder(models / "farmer" / version, version)
-    (models / "farmer" / "aliases.json").write_text('{"champion":"1.1.0"}')
+    starting(models / "farmer" / "1.1.0")
     release = tmp_path / "release.pub"
     release.write_bytes(public_pem(RELEASE_KEY.public_key()))
     _, public_files = two_operators(tmp_path)

@@ -71,7 +71,6 @@ def live(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Live]:
     plain = engine_settings(broker.bootstrap, tmp_path / "engine", run, workers=2)
     models = tmp_path / "models"
     shutil.copytree(plain.models_dir, models)
-    (models / "farmer" / "aliases.json").write_text(json.dumps({"champion": BEFORE}))
     for version in ("2.0.0", "3.0.0"):
         released(models, version)
     public = tmp_path / "release.pub"

@@ -25,7 +25,7 @@ from engine_runs import (
     publish_outcomes,
     running,
 )
-from model_cases import FARMER, RELEASE_KEY, released, two_operators
+from model_cases import RELEASE_KEY, released, two_operators
 from typer.testing import CliRunner
 
 from stream.broker import EmbeddedBroker
@@ -80,7 +80,6 @@ def bank(broker: EmbeddedBroker, tmp_path: Path) -> tuple[Bank, Any, Any]:
     plain = engine_settings(broker.bootstrap, tmp_path / "engine", run)
     models = tmp_path / "models"
     shutil.copytree(plain.models_dir, models)
-    (models / "farmer" / "aliases.json").write_text(json.dumps({"champion": FARMER.name}))
     released(models, RIVAL)
     release = tmp_path / "release.pub"
     release.write_bytes(public_pem(RELEASE_KEY.public_key()))

@@ -32,8 +32,8 @@ from stream.worker import Worker
 class FlatScorer:
     """The same good score for everyone, under a shipped model's manifest."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
+    def __init__(self, manifest: Manifest, sha256: str) -> None:
+        self.manifest, self.manifest_sha256 = manifest, sha256
 
     def score(self, rows: FloatMatrix) -> FloatMatrix:
         """Log-odds of minus four: far above any cut-off."""
@@ -46,7 +46,8 @@ class FlatScorer:
 def pipeline() -> Pipeline:
     """The shipped policy over flat scorers; made once, it holds nothing of a run."""
     models = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
-    return Pipeline({name: FlatScorer(each.manifest) for name, each in models.items()}, POLICY)
+    flat = {name: FlatScorer(each.manifest, each.manifest_sha256) for name, each in models.items()}
+    return Pipeline(flat, POLICY)
 
 
 class SimViews:

@@ -29,9 +29,8 @@ class Swapping(Parts):
         shipped = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
         self._scorers: dict[tuple[str, str], Scorer] = {
             (name, version): FlatScorer(
-                msgspec.structs.replace(
-                    each.manifest, version=version, onnx_sha256=f"{len(name)}{at}".zfill(64)
-                )
+                msgspec.structs.replace(each.manifest, version=version),
+                f"{len(name)}{at}".zfill(64),
             )
             for name, each in shipped.items()
             for at, version in enumerate(VERSIONS)

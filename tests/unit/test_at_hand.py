@@ -21,12 +21,10 @@ def _settings(folder: Path) -> Settings:
 def test_a_retired_model_that_no_key_vouches_for_stops_no_replay(tmp_path: Path) -> None:
     """After a change of keys what others decided is made again; the retired one is named."""
     settings = _settings(tmp_path)
-    consumer = next((settings.models_dir / "consumer").iterdir())
+    consumer = next((settings.models_dir / "consumer").glob("*/"))
     retired = consumer.with_name("0.9.0")
     shutil.copytree(consumer, retired)
     (retired / "manifest.sig").unlink()
-    alias = f'{{"champion": "{consumer.name}"}}'
-    (consumer.parent / "aliases.json").write_text(alias, encoding="utf-8")
     told: list[str] = []
     at_hand_of(settings, (), told.append)
     assert len(told) == 1
@@ -37,6 +35,6 @@ def test_a_retired_model_that_no_key_vouches_for_stops_no_replay(tmp_path: Path)
 def test_a_model_in_force_must_be_trusted(tmp_path: Path) -> None:
     """What decides now is never passed over."""
     settings = _settings(tmp_path)
-    (next((settings.models_dir / "consumer").iterdir()) / "manifest.sig").unlink()
+    (next((settings.models_dir / "consumer").glob("*/")) / "manifest.sig").unlink()
     with pytest.raises(ModelError):
         at_hand_of(settings)

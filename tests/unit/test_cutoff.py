@@ -22,7 +22,7 @@ from stream.scoring.manifest import load_manifest
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models" / "onnx"
-SCALING = load_manifest(next((MODELS / "consumer").iterdir())).scaling
+SCALING = load_manifest(next((MODELS / "consumer").glob("*/"))).scaling
 FILE = parse_policy(POLICY.read_bytes(), POLICY)
 TERMS = Terms(funding_bps=300, loss_given_default=0.73)
 

@@ -18,16 +18,15 @@ from stream.batch import Row
 from stream.compose import Moment, Scored, compose_audit, compose_decision
 from stream.config import load_settings
 from stream.domain.decision import Audit
+from stream.edge.onnx_scorer import OnnxScorer
 from stream.ops.last_run import reachable
 from stream.ops.memo import WIDTH_MAX, memo
 from stream.ops.memo_score import BAR_CELLS
 from stream.ops.memo_words import lasting, money, value_of
 from stream.policy.rules import BreakerWindow
-from stream.scoring.manifest import load_manifest
 
-MANIFEST = load_manifest(
-    next((Path(__file__).parents[2] / "models" / "onnx" / "consumer").iterdir())
-)
+RELEASE = OnnxScorer(next((Path(__file__).parents[2] / "models" / "onnx" / "consumer").glob("*/")))
+MANIFEST = RELEASE.manifest
 SHA = "ab" * 32
 
 
@@ -39,7 +38,7 @@ def audit_of(*changes: dict[str, Any], harm: float | None = -0.2) -> Audit:
         shifts = [harm] + [0.1 * (-1) ** n for n in range(1, len(centres))]
         outputs = [centre + shift for centre, shift in zip(centres, shifts, strict=True)]
         outputs.append(-2.5)
-        (scored,) = Scored.all_of(np.array([outputs], dtype=np.float32), MANIFEST)
+        (scored,) = Scored.all_of(np.array([outputs], dtype=np.float32), RELEASE)
         families = [list(pair) for pair in scored.score.by_family]
         score = {"points": scored.score.points, "pd": scored.score.pd, "families": families}
         changes = ({"score": score}, *changes)

@@ -48,9 +48,8 @@ class Steady:
     def __init__(self, version: str, log_odds: float | None, names: tuple[str, ...] = ()) -> None:
         given = MODELS["consumer"].manifest
         features = tuple(f for f in given.features if not names or f.name in names)
-        self.manifest: Manifest = msgspec.structs.replace(
-            given, version=version, onnx_sha256=f"{version:0>64}", features=features
-        )
+        self.manifest: Manifest = msgspec.structs.replace(given, version=version, features=features)
+        self.manifest_sha256 = f"{version:0>64}"
         self._log_odds = log_odds
         self.widths: set[int] = set()
 

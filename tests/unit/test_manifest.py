@@ -22,7 +22,7 @@ from stream.scoring.scorecard import centred, to_pd, to_points
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
 FOLDERS = sorted(path.parent for path in MODELS.glob("*/*/manifest.json"))
-FARMER = next((MODELS / "farmer").iterdir())
+FARMER = next((MODELS / "farmer").glob("*/"))
 Change = Callable[[dict[str, Any]], object]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from control_cases import ISSUED_AT, KEY, SECOND_KEY, TRUSTED, command
-from model_cases import small_folder
+from model_cases import STRANGER_KEY, rewrite, small_folder, starting
 from typer.testing import CliRunner
 
 from stream.cli import app
@@ -19,8 +19,8 @@ from stream.domain.control import Command, Placed, Switches
 from stream.domain.instant import to_ms
 from stream.domain.lineup import Alias, ModelChange
 from stream.edge.key_pairs import RELEASE
-from stream.edge.onnx_scorer import OnnxScorer
-from stream.edge.registry import ALIASES_FILE, start_version, versions
+from stream.edge.onnx_scorer import OnnxScorer, load_models
+from stream.edge.registry import ALIASES_FILE, start_of, versions
 from stream.errors import ConfigError, ModelError
 from stream.ops import model_place
 from stream.ops.doctor_models import opened
@@ -67,8 +67,17 @@ class Desk:
         return folder
 
     def pushed(self, *numbers: str) -> None:
+        """Versions of one release, which says that engines start with the first."""
         for version in numbers:
-            self.told("push", str(self.trained(version)))
+            folder = self.trained(version)
+            if version == numbers[0]:
+                self.told("start", str(folder), "--key", str(self.key))
+            self.told("push", str(folder))
+
+    def starts(self) -> str:
+        """The version that engines start with."""
+        keys = RELEASE.read_public(self.settings.model_key_files)
+        return start_of(self.models, "farmer", keys).version
 
 
 @pytest.fixture
@@ -158,7 +167,10 @@ def test_a_pushed_version_decides_nothing_yet(desk: Desk) -> None:
     """The first version is what engines start with, and stays so when others come."""
     desk.pushed("1.9.0", "1.10.0")
     assert versions(desk.models, "farmer") == ["1.9.0", "1.10.0"]
-    assert start_version(desk.models, "farmer") == "1.9.0"
+    assert desk.starts() == "1.9.0"
+    desk.told("start", str(desk.folder / "build" / "1.10.0"), "--key", str(desk.key))
+    desk.told("push", str(desk.folder / "build" / "1.10.0"))
+    assert desk.starts() == "1.9.0"
     rows = desk.told("list")["models"]
     assert [(row["version"], row["stands_as"]) for row in rows] == [
         ("1.9.0", "champion"), ("1.10.0", None)
@@ -185,21 +197,46 @@ def test_a_spoilt_version_is_listed_with_its_fault(desk: Desk) -> None:
     assert "does not have the hash" in row["fault"]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"), [(None, "2 versions"), ("{", "aliases.json"), ('{"x":1}', "aliases.json")]
-)
-def test_two_versions_need_a_word_on_which_decides(
-    desk: Desk, content: str | None, said: str
-) -> None:
-    """Nothing is guessed: the message names the file to write."""
-    desk.pushed("1.0.0", "1.1.0")
+def unstarted(desk: Desk) -> None:
+    (desk.models / "farmer" / ALIASES_FILE).unlink()
+
+
+def chosen(desk: Desk, key: Any = None, **changes: Any) -> None:
+    """The file by whoever can write the folder: with other words under the signature, or a key."""
     file = desk.models / "farmer" / ALIASES_FILE
-    file.unlink()
-    if content is not None:
-        file.write_text(content)
-    with pytest.raises(ModelError, match=said) as refused:
-        start_version(desk.models, "farmer")
-    assert '{"champion"' in refused.value.fix
+    if key is not None:
+        starting(desk.models / "farmer" / "1.1.0", key)
+    said = json.loads(file.read_text()) | changes
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "harm"),
+    [
+        ("nobody says which one starts", unstarted),
+        ("is not over this release", lambda d: chosen(d, champion="1.1.0")),
+        ("is not over this release", lambda d: chosen(d, manifest_sha256="0" * 64)),
+        ("not trusted here", lambda d: chosen(d, STRANGER_KEY)),
+        ("for farmer", lambda d: chosen(d, model_id="merchant")),
+        ("missing required field", lambda d: (d.models / "farmer" / ALIASES_FILE).write_text(
+            '{"champion": "1.1.0"}')),
+        ("another release", lambda d: (rewrite(d.models / "farmer" / "1.0.0",
+                                               lambda m: m.update(algorithm="x")),
+                                       d.told("sign", str(d.models / "farmer" / "1.0.0"),
+                                              "--key", str(d.key)))),
+        ("cannot be read", lambda d: (d.models / "farmer" / "1.0.0").rename(d.models / "gone")),
+    ],
+)  # fmt: skip
+def test_who_can_write_the_folder_does_not_choose_who_decides(
+    desk: Desk, said: str, harm: Any
+) -> None:
+    """Two sound versions of one release: an engine starts with the one that was signed for."""
+    desk.pushed("1.0.0", "1.1.0")
+    keys = RELEASE.read_public(desk.settings.model_key_files)
+    assert load_models(desk.models, ["farmer"], keys)["farmer"].manifest.version == "1.0.0"
+    harm(desk)
+    with pytest.raises(ModelError, match=said):
+        load_models(desk.models, ["farmer"], keys)
 
 
 def promoted(desk: Desk, version: str, **changes: Any) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def test_the_committed_models_pass_the_gate(folder: Path) -> None:
 
 def test_an_accepted_ratio_is_recorded_with_its_reason() -> None:
     """Without its reason the merchant model would not pass; the card shows both."""
-    folder = next((MODELS / "merchant").iterdir())
+    folder = next((MODELS / "merchant").glob("*/"))
     metrics = load_manifest(folder).metrics
     region = metrics.fairness.attributes[0]
     bare = msgspec.structs.replace(region, accepted=None)

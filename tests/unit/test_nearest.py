@@ -44,7 +44,7 @@ def test_the_arm_that_decided_is_asked() -> None:
     finds is not always approved by the challenger.
     """
     values = [decode_audit(value) for value in in_two_arms(HARSHER)]
-    known = AtHand(MODELS, POLICY, Older({}, {HARSHER.manifest.onnx_sha256: HARSHER}))
+    known = AtHand(MODELS, POLICY, Older({}, {HARSHER.manifest_sha256: HARSHER}))
     without, finder = Finder(AtHand(MODELS, POLICY)), Finder(known)
     tried = _referred(values, Alias.CHALLENGER)
     found = [(audit, finder.find(audit)) for audit in tried]

@@ -219,6 +219,10 @@ class _Failing:
     def manifest(self) -> Manifest:
         return self._real.manifest
 
+    @property
+    def manifest_sha256(self) -> str:
+        return self._real.manifest_sha256
+
     def score(self, rows: FloatMatrix) -> FloatMatrix:
         column = self.manifest.feature_names.index("term_months")
         if self._bad_terms is None or self._bad_terms & set(rows[:, column].tolist()):

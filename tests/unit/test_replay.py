@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from audit_cases import MODELS, Harsher, audit_of, audits, in_two_arms
+from model_cases import MODELS as SHIPPED
+from model_cases import TRUSTED as RELEASED
+from model_cases import copied
 from policy_cases import POLICY
 
 from stream.audit.at_hand import AtHand, Older
@@ -16,6 +20,7 @@ from stream.codec.decision_v1 import decode_audit, encode_dead_letter_audit
 from stream.domain.application import Segment
 from stream.domain.decision import Outcome
 from stream.domain.topics import APPLICATIONS
+from stream.edge.onnx_scorer import OnnxScorer
 from stream.errors import PoisonError
 from stream.ports import Record
 
@@ -132,8 +137,28 @@ def test_under_another_model_only_what_it_scored_is_changed_by_model() -> None:
         assert {Verdict.MATCH} == _verdicts(replayer, UNSCORED)
         detail = replayer.replay(SCORED[0]).detail
         assert "not at hand" in detail
-        older = Older({}, {each.manifest.onnx_sha256: each for each in MODELS.values()})
+        older = Older({}, {each.manifest_sha256: each for each in MODELS.values()})
         assert {Verdict.MATCH} == _verdicts(Replayer(AtHand(new, POLICY, older)), SCORED)
+
+
+def test_a_release_is_its_manifest_and_not_its_model_file_alone(tmp_path: Path) -> None:
+    """The same trees under other centres are another release: both at hand, each its own."""
+    shipped = next((SHIPPED / "consumer").glob("*/"))
+    recentred = OnnxScorer(
+        copied(
+            tmp_path / "other",
+            lambda m: [f.update(centre_log_odds=f["centre_log_odds"] - 0.5) for f in m["families"]],
+            source=shipped,
+        ),
+        RELEASED,
+    )
+    now, before = {**MODELS, "consumer": recentred}, MODELS["consumer"]
+    assert recentred.manifest.onnx_sha256 == before.manifest.onnx_sha256
+    used = [audit.decision.model for audit in map(audit_of, AUDITS) if audit.decision.model]
+    assert before.manifest_sha256 in {each.sha256 for each in used}
+    assert Verdict.MODEL in _verdicts(Replayer(AtHand(now, POLICY)), SCORED)
+    older = Older({}, {before.manifest_sha256: before})
+    assert {Verdict.MATCH} == _verdicts(Replayer(AtHand(now, POLICY, older)), SCORED)
 
 
 def test_under_another_policy_all_is_changed_by_rule_and_says_who_is_answered_otherwise() -> None:

@@ -27,7 +27,7 @@ from stream.watch.report import report
 from stream.watch.watch import Terms, Watch
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
-CONSUMER = load_manifest(next((MODELS / "consumer").iterdir()))
+CONSUMER = load_manifest(next((MODELS / "consumer").glob("*/")))
 REFERENCES = {CONSUMER.onnx_sha256: reference_of(CONSUMER)}
 TERMS = Terms(REFERENCES, Guard(), DriftTerms(window_events=100))
 STATES = dict.fromkeys(Segment, GuardState.NORMAL)

@@ -24,8 +24,8 @@ from stream.watch.rare import chance_beyond, chance_of_more
 from stream.watch.sketch import Sketch, as_float32
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
-CONSUMER = load_manifest(next((MODELS / "consumer").iterdir()))
-FARMER = load_manifest(next((MODELS / "farmer").iterdir()))
+CONSUMER = load_manifest(next((MODELS / "consumer").glob("*/")))
+FARMER = load_manifest(next((MODELS / "farmer").glob("*/")))
 WINDOW, LEVEL = DriftTerms().window_events, DriftTerms().level
 
 

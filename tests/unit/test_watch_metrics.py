@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from stream.watch.report import report
 from stream.watch.watch import Terms, Watch
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
-CONSUMER = load_manifest(next((MODELS / "consumer").iterdir()))
+CONSUMER = load_manifest(next((MODELS / "consumer").glob("*/")))
 MODEL = APPROVAL.decision.model
 DECIDER = f"{MODEL.model_id} {MODEL.version}" if MODEL else ""
 STATES = dict.fromkeys(Segment, GuardState.NORMAL) | {Segment.CONSUMER: GuardState.TIGHTENED}
@@ -99,9 +100,10 @@ def test_only_signed_models_are_watched(tmp_path: Path, monkeypatch: pytest.Monk
     models = WatchedModels(load_settings(models_dir=tmp_path), structlog.get_logger())
     assert len(list(models.series())) == 1
     shutil.copytree(MODELS / "consumer", tmp_path / "consumer")
-    for folder in (tmp_path / "consumer").iterdir():
+    for folder in (tmp_path / "consumer").glob("*/"):
         copied(tmp_path / "copy", source=folder)
         shutil.copy(tmp_path / "copy" / "manifest.sig", folder)
     monkeypatch.setattr(watch_models, "SCAN_SECONDS", 0.0)
     models.scan(1)
-    assert CONSUMER.onnx_sha256 in models.references
+    raw = (folder / "manifest.json").read_bytes()
+    assert hashlib.sha256(raw).hexdigest() in models.references

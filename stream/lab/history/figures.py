@@ -124,7 +124,7 @@ def drift_of(audits: Sequence[Audit], model: YearModel, reference: Reference) ->
     """The year's scored applications as one window of the watch."""
     scored = [audit for audit in audits if audit.decision.score_points is not None]
     terms = DriftTerms(window_events=len(scored), level=DRIFT_LEVEL)
-    watch = DriftWatch({model.scorer.manifest.onnx_sha256: reference}, terms)
+    watch = DriftWatch({model.scorer.manifest_sha256: reference}, terms)
     population = None
     for audit in scored:
         population = watch.take(audit)

@@ -83,6 +83,7 @@ class GrownScorer:
     def __init__(self, recipe: Recipe, grown: Fit, manifest: Manifest) -> None:
         """Read the leaves once."""
         self.manifest = manifest
+        self.manifest_sha256 = _hash_of(manifest)
         self._known: dict[bytes, npt.NDArray[np.float32]] = {}
         """Outputs by row: both arms and every draw ask for the same loans one day at a time."""
         self.grown, self._width = grown, len(recipe.families) + 1
@@ -103,6 +104,7 @@ class GrownScorer:
             for family, mean in zip(self.manifest.families, means, strict=False)
         )
         self.manifest = msgspec.structs.replace(self.manifest, families=centred)
+        self.manifest_sha256 = _hash_of(self.manifest)
 
     def score(self, rows: FloatMatrix) -> FloatMatrix:
         """Log-odds per family and base, shape (rows, outputs)."""
@@ -192,6 +194,10 @@ def _weighted_edge(
     order = np.argsort(-points, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
     return int(points[order][np.searchsorted(reached, share)])
+
+
+def _hash_of(manifest: Manifest) -> str:
+    return hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()
 
 
 def _manifest(recipe: Recipe, grown: Fit, rows: Rows, known: Known) -> Manifest:
