@@ -28,7 +28,9 @@ def _shipped(folder: str) -> Path:
     return checkout if checkout.is_dir() else _PACKAGE / "_data" / folder
 
 
-DEMO_RELEASE_KEY = _shipped("models/keys") / "demo-release.pub"
+DEMO_RELEASE_KEYS = [
+    _shipped("models/keys") / name for name in ("demo-release.pub", "demo-second.pub")
+]
 """Vouches for the shipped models, and for nothing that decides over a bank's money."""
 
 _EXACTLY_ONCE = "exactly one decision rests on it"
@@ -89,7 +91,7 @@ class Settings(BaseSettings):
         0.01, gt=0, lt=0.5, description="chance that such a window alarms without drift"
     )
     model_key_files: list[Path] = Field(
-        default_factory=lambda: [DEMO_RELEASE_KEY],
+        default_factory=DEMO_RELEASE_KEYS.copy,
         description="public keys whose models may decide; by default that of the shipped models",
     )
     dead_letter_key_file: Path | None = Field(

@@ -49,9 +49,23 @@ def starting(folder: Path, key: Ed25519PrivateKey = RELEASE_KEY) -> Path:
     return file
 
 
+def clear(raw: dict[str, Any]) -> None:
+    """Measured on people and inside every line of the gate, so that one signature is enough."""
+    metrics = raw["metrics"]
+    group = {
+        "name": "a", "rows": 1, "approved": 1, "good_approved": 1, "expected": 0, "observed": 0,
+        "judged": True,
+    }  # fmt: skip
+    region = {"name": "region", "groups": [group], "impact_ratio": 1, "good_impact_ratio": 1}
+    metrics["fairness"] |= {"attributes": [region], "absent": []}
+    metrics["calibration"] |= {"slope": {"value": 1, "low": 0.9, "high": 1.1}}
+    metrics["accepted"] = {}
+
+
 def copied(folder: Path, change: Change | None = None, source: Path = FARMER) -> Path:
-    """A copy of a model with its manifest changed, signed again."""
+    """A copy of a model that crosses no line, with its manifest changed, signed again."""
     shutil.copytree(source, folder)
+    rewrite(folder, clear)
     if change is not None:
         rewrite(folder, change)
     return signed(folder)
@@ -134,7 +148,7 @@ def small_folder(
     raw["score_quantiles"] = {}
     raw["metrics"]["out_of_time"] = None
     raw["metrics"]["calibration"]["deciles"] = []
-    raw["metrics"]["fairness"] |= {"attributes": [], "absent": []}
+    clear(raw)
     raw["reference"] = None
     raw["documents"] = {name: hashlib.sha256(name.encode()).hexdigest() for name in documents}
     for name in documents:
@@ -149,6 +163,7 @@ def released(models_dir: Path, version: str) -> Path:
     shutil.copytree(FARMER, folder)
     model = onnx.load_from_string((folder / "model.onnx").read_bytes())
     model.producer_version = version
+    rewrite(folder, clear)
     rewrite(folder, lambda m: m.update(version=version))
     return with_model(folder, model.SerializeToString(deterministic=True))
 

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from stream.codec.model_v1 import SIGN_FIX, check_signatures
 from stream.codec.signatures import Trusted
-from stream.config import DEMO_RELEASE_KEY, Settings
+from stream.config import DEMO_RELEASE_KEYS, Settings
 from stream.edge.key_pairs import RELEASE
 from stream.errors import ModelError
+from stream.scoring.gate import check_gate
 from stream.scoring.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -39,8 +40,8 @@ class Model(NamedTuple):
 
 @cache
 def shipped_keys() -> Trusted:
-    """The key of the shipped models."""
-    return RELEASE.read_public([DEMO_RELEASE_KEY])
+    """The keys of the shipped models."""
+    return RELEASE.read_public(DEMO_RELEASE_KEYS)
 
 
 def trusted_keys(settings: Settings) -> Trusted:
@@ -62,5 +63,12 @@ def open_model(folder: Path, trusted: Trusted | None = None) -> Model:
     keys = shipped_keys() if trusted is None else trusted
     signers = check_signatures(raw, read_file(signature), keys, str(signature))
     manifest, onnx = load_verified(folder, raw)
+    check_gate(manifest)
+    if manifest.metrics.accepted and len(signers) < 2:
+        raise ModelError(
+            f"{signature}: one signature, and two must vouch for what was accepted: "
+            f"{', '.join(manifest.metrics.accepted)}",
+            fix="a second person of the release: tenminute model sign FOLDER --key FILE --add",
+        )
     check_model(onnx, manifest, str(folder / MODEL_FILE))
     return Model(manifest, onnx, hashlib.sha256(raw).hexdigest(), signers)

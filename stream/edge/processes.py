@@ -14,7 +14,7 @@ import time
 from confluent_kafka import KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from stream.config import DEMO_RELEASE_KEY, Settings, load_settings
+from stream.config import DEMO_RELEASE_KEYS, Settings, load_settings
 from stream.edge.clients import consumer, unanswered
 from stream.edge.garbage import settle_down
 from stream.edge.inbox import CALL_SECONDS
@@ -60,7 +60,7 @@ def run_worker(settings: Settings, index: int) -> None:
     keys = trusted_keys(settings)
     scorers = load_models(settings.models_dir, policy.models, keys)
     shelf = ModelShelf(settings.models_dir, keys, scorers, metrics.model_info)
-    if settings.model_key_files == [DEMO_RELEASE_KEY]:
+    if settings.model_key_files == DEMO_RELEASE_KEYS:
         log.warning("models_of_the_demo", reason="no model_key_files: set your release's key")
     metrics.policy_info.labels(policy.policy_id).set(1)
     health = HealthFile(settings.health_dir, f"worker-{index}", os.getpid())

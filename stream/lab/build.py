@@ -95,7 +95,7 @@ def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int, watched: 
     outputs = np.asarray(family_log_odds(recipe, model, watched.loans.matrix(recipe.names)))
     of_people = outputs.sum(axis=1)
     approved = (_points(of_people, recipe.scaling) >= cut_off).astype(np.int64)
-    fair = fairness(watched, of_people, approved, recipe.accepted)
+    fair = fairness(watched, of_people, approved)
     judged = Judged.of(recipe.families, outputs, recipe.scaling, cut_off)
     return Metrics(
         held_out=measure(log_odds, bad[held_out]),
@@ -105,6 +105,7 @@ def _metrics(recipe: Recipe, model: Fit, source: Source, cut_off: int, watched: 
         approved_bad_rate=round(float(bad[held_out][passes].mean()), METRIC_DECIMALS),
         calibration=calibration(log_odds, bad[held_out]),
         fairness=explained(fair, watched, judged),
+        accepted=recipe.accepted,
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stream.lab.fairness import GROUP_ROWS_MIN, GROUP_SHARE_MIN
-from stream.lab.gate import ERROR_MAX, IMPACT_RATIO_MIN, INTERCEPT, SLOPE
 from stream.lab.plots import RELIABILITY_FILE
 from stream.scoring.figures import Attribute, Calibration, Estimate, Fairness, Measured, Why
+from stream.scoring.gate import ERROR_MAX, IMPACT_RATIO_MIN, INTERCEPT, SLOPE, crossed
 from stream.scoring.manifest import Manifest
 
 CARD_FILE = "card.md"
@@ -133,8 +133,7 @@ def _ratio(attribute: Attribute) -> list[str]:
     line = f"Impact ratio by {attribute.name} {ratio:.2f}, among the repaid {good:.2f}"
     if ratio >= IMPACT_RATIO_MIN:
         return [f"{line}: inside the line of {IMPACT_RATIO_MIN}."]
-    verdict = f"**below the line of {IMPACT_RATIO_MIN}**. Accepted: {attribute.accepted}."
-    return [f"{line}: {verdict}{origin(attribute.why)}"]
+    return [f"{line}: **below the line of {IMPACT_RATIO_MIN}**.{origin(attribute.why)}"]
 
 
 def origin(found: Why | None) -> str:
@@ -171,13 +170,21 @@ def _fairness(found: Fairness) -> list[str]:
     ]
 
 
-def _gate() -> list[str]:
+def _gate(manifest: Manifest) -> list[str]:
+    """The lines, then each that is crossed or not measured, with why it was accepted."""
+    metrics = manifest.metrics
     return [
-        "A model is not written when, on held-out rows, an impact ratio is below "
-        f"{IMPACT_RATIO_MIN} and nobody accepted it with a reason; when the whole interval of the "
-        f"slope lies outside {SLOPE[0]:g} to {SLOPE[1]:g} or that of the intercept outside "
-        f"{INTERCEPT[0]:g} to {INTERCEPT[1]:g}; or when the expected calibration error is above "
-        f"{ERROR_MAX:.0%}.",
+        f"On held-out rows an impact ratio is at least {IMPACT_RATIO_MIN}; the interval of the "
+        f"slope reaches into {SLOPE[0]:g} to {SLOPE[1]:g} and that of the intercept into "
+        f"{INTERCEPT[0]:g} to {INTERCEPT[1]:g}, and neither holds all of it; the expected "
+        f"calibration error is at most {ERROR_MAX:.0%}. What was not measured does not pass. A "
+        "model beyond a line is not written, signed or loaded unless the line was accepted with a "
+        "reason and two people signed.",
+        "",
+        *(
+            f"- {each.words}. **Accepted**: {metrics.accepted.get(each.line, 'by nobody')}."
+            for each in crossed(metrics.calibration, metrics.fairness)
+        ),
     ]
 
 
@@ -239,7 +246,7 @@ def card(manifest: Manifest) -> str:
         *_fairness(manifest.metrics.fairness),
         "",
         "## Gate",
-        *_gate(),
+        *_gate(manifest),
         "",
         "## Points",
         *_points(manifest),

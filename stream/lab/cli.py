@@ -40,16 +40,16 @@ def train(
 ) -> None:
     """Train models and write model, manifest, golden rows and card.
 
-    A model beyond the lines of `stream/lab/gate.py` is not written, and the exit code is 4.
+    A model beyond the lines of `stream/scoring/gate.py` is not written, and the exit code is 4.
 
     Example: tenminute train --all --inventory docs/model-inventory.md
     """
     recipes = chosen_recipes(model, all_models=all_models)
     with train_extra("training needs"):
         from stream.lab.build import STEPS, build_model, write_model
-        from stream.lab.gate import check_gate
         from stream.lab.inventory import inventory as write_inventory
         from stream.lab.inventory import load_all
+        from stream.scoring.gate import check_gate
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("train", total=STEPS * len(recipes))

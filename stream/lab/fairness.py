@@ -25,14 +25,12 @@ DECIMALS = 4
 Flags = npt.NDArray[np.int64]
 
 
-def fairness(
-    rows: People, log_odds: FloatVector, approved: Flags, accepted: dict[str, str]
-) -> Fairness:
-    """The figures of every attribute; `accepted` holds a reason by attribute, as declared."""
+def fairness(rows: People, log_odds: FloatVector, approved: Flags) -> Fairness:
+    """The figures of every attribute."""
     return Fairness(
         measured_on=rows.source,
         attributes=tuple(
-            Attribute(name, groups, _ratio(groups), _ratio(groups, good=True), accepted.get(name))
+            Attribute(name, groups, _ratio(groups), _ratio(groups, good=True))
             for name, names in rows.groups.items()
             for groups in [_groups(names, rows.loans.bad, log_odds, approved)]
         ),

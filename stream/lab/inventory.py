@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stream.lab.card import origin, p_value
-from stream.lab.gate import IMPACT_RATIO_MIN, breaches
 from stream.scoring.figures import Attribute, Calibration
+from stream.scoring.gate import IMPACT_RATIO_MIN, breaches, crossed
 from stream.scoring.manifest import Manifest, load_manifest
 
 LEVEL_GAP = 0.15
@@ -87,8 +87,9 @@ def _open(manifest: Manifest) -> list[str]:
     """What a validator should look at first."""
     metrics, name = manifest.metrics, f"**{manifest.model_id} {manifest.version}**"
     lines = [
-        f"- {name}: {', '.join(metrics.fairness.absent)} are not in the data, so how they fare was "
-        "not measured.",
+        f"- {name}: {each.words}. Accepted: {metrics.accepted.get(each.line, 'by nobody')}."
+        f"{_from(metrics.fairness.attributes, each.line)}"
+        for each in crossed(metrics.calibration, metrics.fairness)
     ]
     if metrics.out_of_time is None:
         lines.append(f"- {name}: never measured out of time, as the data has no dates.")
@@ -105,17 +106,14 @@ def _open(manifest: Manifest) -> list[str]:
         )
     lines += [f"- {name}: {caveat}." for caveat in manifest.caveats]
     lines += [f"- {name}: {found}" for found in _departures(metrics.calibration)]
-    lines += [
-        f"- {name}: impact ratio by {a.name} {a.impact_ratio:.2f}, below {IMPACT_RATIO_MIN}. "
-        f"Accepted: {a.accepted}.{origin(a.why)}"
-        for a in metrics.fairness.attributes
-        if a.impact_ratio is not None and a.impact_ratio < IMPACT_RATIO_MIN
-    ]
-    lines += [
-        f"- {name}: does not pass the gate: {breach}."
-        for breach in breaches(metrics.calibration, metrics.fairness)
-    ]
+    lines += [f"- {name}: does not pass the gate: {breach}." for breach in breaches(metrics)]
     return lines
+
+
+def _from(attributes: Sequence[Attribute], line: str) -> str:
+    """Where a ratio below the line comes from."""
+    low = [a for a in attributes if a.name == line and (a.impact_ratio or 1.0) < IMPACT_RATIO_MIN]
+    return "".join(origin(each.why) for each in low)
 
 
 def _departures(found: Calibration) -> list[str]:

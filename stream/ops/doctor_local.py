@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from stream.broker.place import FREE_BYTES_MIN
-from stream.config import DEMO_RELEASE_KEY, Settings
+from stream.config import DEMO_RELEASE_KEYS, Settings
 from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
 from stream.errors import ConfigError, FatalError
@@ -74,7 +74,7 @@ def models(settings: Settings) -> str:
     names = _model_names(settings)
     scorers = load_models(settings.models_dir, names, trusted_keys(settings)).values()
     found = ", ".join(f"{each.manifest.model_id} {each.manifest.version}" for each in scorers)
-    if settings.model_key_files == [DEMO_RELEASE_KEY]:
+    if settings.model_key_files == DEMO_RELEASE_KEYS:
         return f"{found}, hashes right, signed by the demo's key"
     return f"{found}, hashes and signatures right"
 

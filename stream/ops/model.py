@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from stream.edge.model_folder import open_model
 from stream.edge.onnx_scorer import OnnxScorer
 from stream.edge.registry import ALIASES_FILE, write_whole
 from stream.errors import ModelError
+from stream.scoring.gate import check_gate
 from stream.scoring.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -59,20 +61,29 @@ class Examined(NamedTuple):
     """Largest difference of an output from its golden row."""
 
 
-def sign_folder(folder: Path, private: Ed25519PrivateKey, *, add: bool) -> str:
-    """Sign a model whose files agree with each other; the signer's key id.
+class Signing(NamedTuple):
+    """Who signed, how many have by now, and what was accepted, with its reason."""
+
+    key_id: str
+    signatures: int
+    accepted: Mapping[str, str]
+
+
+def sign_folder(folder: Path, private: Ed25519PrivateKey, *, add: bool) -> Signing:
+    """Sign a model whose files agree with each other and that passes the gate.
 
     With `add`, signatures of other keys that are there already stay beside it.
     """
     raw = read_file(folder / MANIFEST_FILE)
     manifest, onnx = load_verified(folder, raw)
     check_model(onnx, manifest, str(folder / MODEL_FILE))
+    check_gate(manifest)
     _check_documents(folder, manifest)
     mine, path = sign_manifest(raw, private), folder / SIGNATURE_FILE
     kept = decode_signatures(read_file(path), str(path)) if add and path.exists() else ()
     others = [each for each in kept if each.key_id != mine.key_id]
     path.write_bytes(encode_signatures([*others, mine]))
-    return mine.key_id
+    return Signing(mine.key_id, 1 + len(others), manifest.metrics.accepted)
 
 
 def sign_start(folder: Path, private: Ed25519PrivateKey) -> Path:

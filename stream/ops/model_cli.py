@@ -40,8 +40,18 @@ def sign(
     """Vouch for a model: write manifest.sig, once its files agree with each other."""
     from stream.ops.model import sign_folder
 
-    signer = sign_folder(folder, RELEASE.read_private(key), add=add)
-    _say({"folder": str(folder), "signed_by": signer}, f"{folder}: signed by {signer}", as_json)
+    done = sign_folder(folder, RELEASE.read_private(key), add=add)
+    told = {"folder": str(folder), "signed_by": done.key_id, "accepted": done.accepted}
+    lines = [f"{folder}: signed by {done.key_id}"]
+    lines += [
+        f"  you vouch that the line {line} need not hold: {why}"
+        for line, why in done.accepted.items()
+    ]
+    if done.accepted and done.signatures < 2:
+        lines.append(
+            "  a second person must sign, too: tenminute model sign FOLDER --key FILE --add"
+        )
+    _say(told, "\n".join(lines), as_json)
 
 
 @model_app.command(

@@ -106,8 +106,6 @@ class Attribute(Struct, frozen=True, forbid_unknown_fields=True):
     groups: tuple[Group, ...]
     impact_ratio: Share | None
     good_impact_ratio: Share | None
-    accepted: str | None
-    """Why a ratio below the gate's line was accepted; null where nobody did."""
     why: Why | None = None
     """What the ratio comes from; null where there is none."""
 

@@ -46,6 +46,7 @@ EXTERNAL_DATA_MARK = b"\n\x08location"
 """How an ONNX file spells the key of a tensor kept outside of it."""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Reason = Annotated[str, Meta(min_length=20, max_length=400)]
 DocumentName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,40}\.(md|svg)\Z")]
 """A plain file name: nothing outside of the model's folder can be meant."""
 
@@ -89,6 +90,8 @@ class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
     approved_bad_rate: Share
     calibration: Calibration
     fairness: Fairness
+    accepted: dict[str, Reason]
+    """Why a line of the gate that is crossed need not hold, by its name; two must sign for it."""
 
 
 class Scaling(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from stream.broker import EmbeddedBroker
 from stream.cli import app
 from stream.codec.signatures import public_pem
-from stream.config import DEMO_RELEASE_KEY, Settings
+from stream.config import DEMO_RELEASE_KEYS, Settings
 from stream.demo.parts import Parts
 from stream.demo.reconcile import end_offsets
 from stream.demo.terms import LoanCase
@@ -79,7 +79,7 @@ def live(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Live]:
     settings = plain.model_copy(
         update={
             "models_dir": models,
-            "model_key_files": [DEMO_RELEASE_KEY, public],
+            "model_key_files": [*DEMO_RELEASE_KEYS, public],
             "control_key_files": public_files,
         }
     )

@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 from stream.broker import EmbeddedBroker
 from stream.cli import app
 from stream.codec.signatures import public_pem
-from stream.config import DEMO_RELEASE_KEY, Settings
+from stream.config import DEMO_RELEASE_KEYS, Settings
 from stream.demo.reconcile import end_offsets
 from stream.domain.application import Segment
 from stream.domain.decision import Decision, Outcome
@@ -87,7 +87,7 @@ def bank(broker: EmbeddedBroker, tmp_path: Path) -> tuple[Bank, Any, Any]:
     guard, guard_public, _ = GUARD.make(tmp_path / "guard")
     changes = {
         "models_dir": models,
-        "model_key_files": [DEMO_RELEASE_KEY, release],
+        "model_key_files": [*DEMO_RELEASE_KEYS, release],
         "control_key_files": public,
         "guard_key_files": [guard_public],
     }

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 from control_cases import ISSUED_AT, KEY, SECOND_KEY, TRUSTED, command
-from model_cases import STRANGER_KEY, rewrite, small_folder, starting
+from model_cases import STRANGER_KEY, rewrite, signed, small_folder, starting
+from model_cases import TRUSTED as RELEASED
 from typer.testing import CliRunner
 
 from stream.cli import app
@@ -140,6 +141,39 @@ def test_the_commanded_models_are_opened_as_a_worker_would(desk: Desk) -> None:
     shutil.copytree(other, folder)
     with pytest.raises(ModelError, match="another release than the one that was signed for"):
         list(opened(desk.settings, switches))
+
+
+def test_what_was_accepted_needs_a_second_signature(desk: Desk) -> None:
+    """Whoever signs is told what for; an engine loads it under two keys, and not with a gap."""
+    folder, other = small_folder(desk.folder / "odd"), desk.folder / "other"
+    why = "the made-up rows of this test record no ages"
+    rewrite(folder, lambda m: m["metrics"]["fairness"].update(absent=["age"]))
+    first = ["sign", str(folder), "--key", str(desk.key)]
+    with pytest.raises(ModelError, match="impact ratio by age not measured"):
+        desk.say(*first)
+    rewrite(folder, lambda m: m["metrics"].update(accepted={"age": why}))
+    said = desk.say(*first)
+    assert f"you vouch that the line age need not hold: {why}" in said
+    assert "a second person must sign" in said
+    with pytest.raises(ModelError, match="one signature, and two must vouch") as refused:
+        desk.say("validate", str(folder))
+    assert "--add" in refused.value.fix
+    desk.say(*first, "--add")
+    desk.say("keygen", str(other))
+    keys = [*desk.settings.model_key_files, other / "release.pub"]
+    with pytest.raises(ModelError, match="one signature"):
+        OnnxScorer(folder, RELEASE.read_public(keys))
+    desk.say("sign", str(folder), "--key", str(other / "release.key"), "--add")
+    assert OnnxScorer(folder, RELEASE.read_public(keys)).manifest.metrics.accepted == {"age": why}
+
+
+def test_an_engine_loads_nothing_beyond_the_gate(tmp_path: Path) -> None:
+    """Signed by whom it trusts, and yet not accepted: refused as anything unsigned is."""
+    folder = small_folder(tmp_path / "odd")
+    rewrite(folder, lambda m: m["metrics"]["fairness"].update(absent=["age"]))
+    signed(folder)
+    with pytest.raises(ModelError, match="does not pass the gate: impact ratio by age"):
+        OnnxScorer(folder, RELEASED)
 
 
 def test_nothing_broken_is_signed(desk: Desk) -> None:

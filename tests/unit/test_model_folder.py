@@ -25,7 +25,7 @@ from model_cases import (
 from onnx import TensorProto, helper, numpy_helper
 
 from stream.codec.signatures import key_id
-from stream.config import DEMO_RELEASE_KEY
+from stream.config import DEMO_RELEASE_KEYS
 from stream.edge.key_pairs import RELEASE
 from stream.edge.model_folder import open_model, shipped_keys
 from stream.edge.onnx_scorer import OnnxScorer
@@ -274,5 +274,5 @@ MODEL = b""
 
 def test_the_shipped_key_is_the_settings_default() -> None:
     """The key of the shipped models is in the repository, and its private half is not."""
-    assert shipped_keys() == RELEASE.read_public([DEMO_RELEASE_KEY])
-    assert list(DEMO_RELEASE_KEY.parent.rglob("*")) == [DEMO_RELEASE_KEY]
+    assert shipped_keys() == RELEASE.read_public(DEMO_RELEASE_KEYS)
+    assert sorted(DEMO_RELEASE_KEYS[0].parent.rglob("*")) == DEMO_RELEASE_KEYS

@@ -11,15 +11,15 @@ import typer
 from typer.testing import CliRunner
 
 from stream.errors import ModelError
-from stream.lab import gate
 from stream.lab.calibration import BINS, calibration
 from stream.lab.cli import train
 from stream.lab.data import Loans
 from stream.lab.drivers import Judged, explained
 from stream.lab.fairness import fairness
-from stream.lab.gate import breaches, check_gate
 from stream.lab.people import UNKNOWN, People
-from stream.scoring.figures import Calibration, Driver, Estimate, Fairness
+from stream.scoring import gate
+from stream.scoring.figures import Attribute, Calibration, Driver, Estimate, Fairness
+from stream.scoring.gate import breaches, check_gate, crossed
 from stream.scoring.manifest import Scaling, load_manifest
 
 MODELS = Path(__file__).parents[2] / "models" / "onnx"
@@ -29,7 +29,8 @@ RNG = np.random.default_rng(3)
 TRUE_LOG_ODDS = RNG.normal(-2.5, 1.0, ROWS)
 BAD = (RNG.random(ROWS) < 1.0 / (1.0 + np.exp(-TRUE_LOG_ODDS))).astype(np.int64)
 SOUND = calibration(TRUE_LOG_ODDS, BAD)
-NOBODY = Fairness("nothing", (), ())
+METRICS = load_manifest(FOLDERS[0]).metrics
+EVEN = Fairness("made-up rows", (Attribute("region", (), 1.0, 1.0),), ())
 
 
 def _holds(found: Estimate, value: float) -> bool:
@@ -79,7 +80,7 @@ def test_the_impact_ratio_compares_the_judged_groups_only() -> None:
     approved = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0] * 100 + [1] * 900 + [0] * 620)
     bad = np.zeros(len(names), dtype=np.int64)
     bad[:100] = 1
-    found = fairness(_people(names, bad), np.full(len(bad), -2.0), approved, {})
+    found = fairness(_people(names, bad), np.full(len(bad), -2.0), approved)
     (region,) = found.attributes
     assert {group.name: group.judged for group in region.groups} == {
         "isle": False,
@@ -106,7 +107,7 @@ def test_a_ratio_is_traced_to_the_family_it_comes_from() -> None:
     judged = Judged.of(("M_OFFER_USE", "M_SECTOR"), outputs, scaling, 600)
     people = _people(names, np.zeros(2_000, dtype=np.int64))
     approved = (judged.points + 0.5 >= 600).astype(np.int64)
-    found = explained(fairness(people, outputs.sum(axis=1), approved, {}), people, judged)
+    found = explained(fairness(people, outputs.sum(axis=1), approved), people, judged)
     why = found.attributes[0].why
     assert why is not None
     assert (why.lowest, why.highest) == ("north", "south")
@@ -122,7 +123,6 @@ def test_one_group_alone_has_no_ratio() -> None:
         _people(["north"] * 300, np.zeros(300, dtype=np.int64)),
         np.full(300, -2.0),
         np.ones(300, dtype=np.int64),
-        {},
     )
     assert found.attributes[0].impact_ratio is None
 
@@ -137,14 +137,41 @@ CROSSED: list[tuple[str, Calibration]] = [
 @pytest.mark.parametrize(("said", "found"), CROSSED, ids=[case[0] for case in CROSSED])
 def test_a_model_off_its_calibration_is_named(said: str, found: Calibration) -> None:
     """Each line of the gate is crossed by itself, and the message carries the figure."""
-    (breach,) = breaches(found, NOBODY)
-    assert said in breach
+    (breach,) = crossed(found, EVEN)
+    assert said in breach.words
 
 
 def test_few_rows_cross_no_line() -> None:
     """A wide interval that still reaches the line proves nothing."""
     wide = msgspec.structs.replace(SOUND, slope=Estimate(0.5, 0.2, 0.81))
-    assert list(breaches(wide, NOBODY)) == []
+    assert list(crossed(wide, EVEN)) == []
+
+
+NAN = float("nan")
+UNMEASURED: list[tuple[str, Calibration, Fairness]] = [
+    ("region", SOUND, Fairness("few", (Attribute("region", (), None, None),), ())),
+    ("age", SOUND, Fairness("no ages", EVEN.attributes, ("age",))),
+    ("people", SOUND, Fairness("nobody", (), ())),
+    ("slope", msgspec.structs.replace(SOUND, slope=Estimate(1.0, 0.7, 1.3)), EVEN),
+    ("intercept", msgspec.structs.replace(SOUND, intercept=Estimate(0.0, -0.3, 0.3)), EVEN),
+    ("slope", msgspec.structs.replace(SOUND, slope=Estimate(1.0, NAN, NAN)), EVEN),
+    ("error", msgspec.structs.replace(SOUND, error=NAN), EVEN),
+]
+
+
+@pytest.mark.parametrize(("line", "found", "people"), UNMEASURED, ids=[c[0] for c in UNMEASURED])
+def test_what_was_not_measured_does_not_pass(
+    line: str, found: Calibration, people: Fairness
+) -> None:
+    """Too few rows, nobody recorded it, an interval that holds all that is allowed, no number."""
+    (breach,) = crossed(found, people)
+    assert line == breach.line
+    metrics = msgspec.structs.replace(METRICS, calibration=found, fairness=people, accepted={})
+    assert [breach.words] == breaches(metrics)
+    reason = {line: "a reason of its own for this test"}
+    assert breaches(msgspec.structs.replace(metrics, accepted=reason)) == []
+    idle = msgspec.structs.replace(metrics, accepted={**reason, "other": reason[line]})
+    assert breaches(idle) == ["accepted, and not crossed: other"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
@@ -165,13 +192,11 @@ def test_an_accepted_ratio_is_recorded_with_its_reason() -> None:
     folder = next((MODELS / "merchant").glob("*/"))
     metrics = load_manifest(folder).metrics
     region = metrics.fairness.attributes[0]
-    bare = msgspec.structs.replace(region, accepted=None)
-    unaccepted = msgspec.structs.replace(metrics.fairness, attributes=(bare,))
-    assert list(breaches(metrics.calibration, unaccepted)) == [
-        "impact ratio by region 0.75, at least 0.8"
-    ]
+    others = {line: why for line, why in metrics.accepted.items() if line != "region"}
+    words = "impact ratio by region 0.75, at least 0.8"
+    assert [words] == breaches(msgspec.structs.replace(metrics, accepted=others))
     page = (folder / "card.md").read_text(encoding="utf-8")
-    assert f"below the line of 0.8**. Accepted: {region.accepted}" in page
+    assert f"{words}. **Accepted**: {metrics.accepted['region']}" in page
     assert region.why is not None
     assert region.why.gaps[0].family == "M_OFFER_USE"
     assert f"M_OFFER_USE {region.why.gaps[0].points:+.1f}" in page

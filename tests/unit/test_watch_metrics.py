@@ -102,7 +102,8 @@ def test_only_signed_models_are_watched(tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(MODELS / "consumer", tmp_path / "consumer")
     for folder in (tmp_path / "consumer").glob("*/"):
         copied(tmp_path / "copy", source=folder)
-        shutil.copy(tmp_path / "copy" / "manifest.sig", folder)
+        for name in ("manifest.json", "manifest.sig"):
+            shutil.copy(tmp_path / "copy" / name, folder)
     monkeypatch.setattr(watch_models, "SCAN_SECONDS", 0.0)
     models.scan(1)
     raw = (folder / "manifest.json").read_bytes()

@@ -73,6 +73,7 @@ _UNMEASURED = Metrics(
     approved_bad_rate=0.0,
     calibration=Calibration((), 0.0, 0, _NONE, _NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     fairness=Fairness("nothing", (), ()),
+    accepted={},
 )
 """A manifest must carry figures; those of these models are what the replay itself measures."""
 
