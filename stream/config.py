@@ -44,6 +44,7 @@ OWNED_BY_ENGINE = {
     "enable.auto.commit": "offsets are committed with the decisions only",
     "auto.commit.enable": "offsets are committed with the decisions only",
     "enable.auto.offset.store": "offsets are committed with the decisions only",
+    "max.poll.interval.ms": "how long a worker may hang and keep its place; see `stream/limits.py`",
     "isolation.level": "what an aborted transaction wrote is not there",
     "partitioner": "a person has one partition, by murmur2 as every channel computes it",
     "enable.idempotence": _EXACTLY_ONCE,
