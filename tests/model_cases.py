@@ -168,6 +168,19 @@ def released(models_dir: Path, version: str) -> Path:
     return with_model(folder, model.SerializeToString(deterministic=True))
 
 
+def shifted(models_dir: Path, version: str, by: float) -> Path:
+    """A version of the shipped consumer model that says `by` log-odds more of everyone, signed."""
+    folder = models_dir / "consumer" / version
+    shutil.copytree(next((MODELS / "consumer").glob("*/")), folder)
+    model = onnx.load_from_string((folder / "model.onnx").read_bytes())
+    said = {each.name: each for each in model.graph.node[0].attribute}
+    base = list(said["target_ids"].ints).index(max(said["target_ids"].ints))
+    said["target_weights"].floats[base] += by
+    rewrite(folder, clear)
+    rewrite(folder, lambda m: m.update(version=version))
+    return with_model(folder, model.SerializeToString(deterministic=True))
+
+
 def two_operators(folder: Path) -> tuple[list[Path], list[Path]]:
     """Private and public key files of two people."""
     pairs = [OPERATOR.make(folder / name) for name in ("anna", "bo")]
