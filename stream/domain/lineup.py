@@ -19,7 +19,9 @@ BUCKETS: Final = 10_000
 SHARE_BPS_MAX: Final = 5_000
 """A challenger decides for half of the applicants at most; beyond that, promote it."""
 
-Version = Annotated[str, Meta(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}\Z")]
+_NUMBER = "(0|[1-9][0-9]{0,5})"
+Version = Annotated[str, Meta(pattern=rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}\Z")]
+"""One spelling each: 01.2.0 would pass for another version than 1.2.0, and for no older one."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Salt = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
 
@@ -81,6 +83,8 @@ class ModelChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
             raise ValueError("an older version than it replaces is a rollback")
         if self.version == self.replaces and self.manifest_sha256 != self.replaces_sha256:
             raise ValueError("a version has one content")
+        if self.rollback and order(self.version) >= order(self.replaces):
+            raise ValueError("a rollback is to an older version")
 
     @property
     def decides(self) -> bool:

@@ -213,8 +213,22 @@ class Controls:
             refused = CommandRefusedError(Refusal.NOT_IN_FORCE, command.command_id)
             self._refuse(record.offset, refused, unfit)
             return
+        if not self._starting:
+            self._compare_start(command)
         self._told = self._told.with_command(*placed)
         self._heed(placed)
+
+    def _compare_start(self, command: Command) -> None:
+        """Say where the first champion commanded was to replace another than this host has."""
+        change = command.model
+        if change is None or change.alias is not Alias.CHAMPION or self._shelf is None:
+            return
+        starts = self._shelf.base(command.name)
+        if self._told.aliases(command.name).champion is None and change.replaced != starts:
+            self._log.warning(
+                "control_other_start", command_id=command.command_id, name=command.name,
+                replaces=change.replaces, starts=starts.version,
+            )  # fmt: skip
 
     def _heed(self, placed: Placed) -> None:
         """Apply a command, or have the model loaded first that it names."""

@@ -45,6 +45,10 @@ class ModelShelf:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
         self._waiting: deque[tuple[Placed, Future[OnnxScorer]]] = deque()
 
+    def base(self, model_id: str) -> Pin:
+        """The champion while no command names one."""
+        return _pin(self._base[model_id])
+
     def ask(self, placed: Placed) -> None:
         """Begin to load what a command names."""
         command = placed.command

@@ -31,7 +31,10 @@ def opened(settings: Settings, switches: Switches) -> Iterator[Remark]:
         if change is not None and change.version is not None
     ]
     if not found:
-        yield Remark("no command names a model: engines decide with those above")
+        yield Remark(
+            "no command names a model: engines decide with those above",
+            "tenminute model promote, so that no older signed aliases.json counts if put back",
+        )
     for model, change in found:
         name = f"{model} {change.version}, {change.alias} by command"
         try:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from stream.domain.application import Segment
+from stream.domain.lineup import Version
 from stream.domain.reasons import ReasonCode
 from stream.errors import ModelError
 from stream.limits import MODEL_FILE_BYTES_MAX
@@ -111,7 +112,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything the engine must know of one model version."""
 
     model_id: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
-    version: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+\Z")]
+    version: Version
     segment: Segment
     created_at: str
     algorithm: str
