@@ -1,6 +1,6 @@
 # One command each; `make` alone lists them. ARGS is handed on: make run ARGS="--rate max"
 .DEFAULT_GOAL := help
-.PHONY: help run test check broker chaos fuzz faults simulate trials clean
+.PHONY: help run test check broker chaos fuzz faults simulate trials nearest history clean
 ARGS ?=
 
 help: ## list the targets
@@ -35,6 +35,9 @@ chaos: ## kill, stop and starve the engine and its brokers, and count what it co
 
 trials: ## five hundred trials of a challenger in each of ten made-up worlds, some fifteen minutes; TRIALS=50
 	@sh deploy/setup.sh test && exec .venv/bin/python bench/trials.py --trials $(or $(TRIALS),500) --out bench/results $(ARGS)
+
+nearest: ## the nearest yes for ten thousand real cases, each then asked for, some ten minutes; CASES=300
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m proofs.nearest --cases $(or $(CASES),10000) $(ARGS)
 
 history: ## decide real loans of 1999 to 2010 again as they came, and write docs/history.md; ARGS="--draws 1"
 	@sh deploy/setup.sh test && exec .venv/bin/tenminute history --data ../shared/data --out docs/images $(ARGS)

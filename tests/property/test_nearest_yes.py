@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import random
-from collections import Counter
 from typing import Any
 
 import msgspec
+import pytest
 from builders import FakeViews, bureau, entry, record, token, under
 from policy_cases import POLICY
+from proofs.nearest import Sent, fault, judge, wanted
 
 from stream.audit.again import decide_instead
 from stream.audit.at_hand import AtHand
-from stream.audit.nearest import AMOUNT_STEPS, Finder
+from stream.audit.nearest import AMOUNT_STEPS, Finder, NearestYes
 from stream.config import Settings
+from stream.domain.application import Segment
 from stream.domain.decision import Audit, Outcome
 from stream.domain.draft import Draft
 from stream.domain.ledger import Ledger
 from stream.edge.onnx_scorer import load_models
 from stream.pipeline import Pipeline
 
-CASES = int(os.environ.get("NEAREST_CASES", "100"))
+CASES = 12
 MODELS = load_models(Settings().models_dir, ("farmer", "merchant", "consumer"))
 PIPELINE = Pipeline(MODELS, POLICY)
 FINDER = Finder(AtHand(MODELS, POLICY))
@@ -56,32 +57,31 @@ def _audits(count: int) -> list[Audit]:
     return [audit for _, audit in batch.audits]
 
 
-def test_the_nearest_yes_is_approved_when_asked_for() -> None:
-    """Under its own id, alone, in full; never more than was asked; no yes where nothing is amiss.
+@pytest.mark.parametrize("segment", list(Segment))
+def test_the_nearest_yes_is_approved_when_asked_for(segment: Segment) -> None:
+    """Sent anew under its own id it is approved in full, for real loans of every segment.
 
-    NEAREST_CASES=10000 for the long run.
+    `make nearest` asks of ten thousand.
     """
-    found: Counter[str] = Counter()
-    for audit in _audits(CASES):
-        app, decision, nearest = audit.application, audit.decision, FINDER.find(audit)
-        assert app is not None
-        if decision.outcome is Outcome.APPROVE and not decision.counter_offer:
-            assert nearest is None
-            continue
-        found[f"{decision.outcome.value}, {'found' if nearest else 'none'}"] += 1
-        if nearest is None:
-            continue
-        changes = nearest.words(app)
-        assert changes
-        assert nearest.amount_fen <= app.requested_amount_fen
-        again = decide_instead(PIPELINE, audit, [msgspec.structs.replace(app, **changes)])
-        (made,) = again.decisions
-        assert (made.outcome, made.counter_offer) == (Outcome.APPROVE, False)
-        assert (nearest.amount_fen, app.application_id) == (
-            made.approved_amount_fen,
-            made.application_id,
-        )
-    assert min(found[kind] for kind in ("refer, found", "refer, none", "approve, found")) > 0, found
+    _, cases = wanted(segment, CASES)
+    assert len(cases) == CASES
+    told = judge(cases)
+    assert [name for name in told if name.startswith("fault")] == []
+    assert min(told["referred, found"], told["less offered, found"]) > 0, told
+
+
+def test_a_yes_that_is_none_is_found_out() -> None:
+    """What was asked first, and a yen more than it, are no nearest yes: the proof can fail."""
+    _, (case, *_) = wanted(Segment.MERCHANT, 1)
+    app = case.application
+    for amount_fen, words in (
+        (app.requested_amount_fen, "nothing changed"),
+        (app.requested_amount_fen + POLICY.amount_step_fen, "more than was asked"),
+        (app.requested_amount_fen - 1, "refer"),
+    ):
+        found = NearestYes(amount_fen, app.term_months, 999)
+        decision = Sent().decides(case, found)
+        assert fault(case, found, decision).startswith(words)
 
 
 def test_nothing_nearer_on_the_grid_is_approved() -> None:
