@@ -6,6 +6,10 @@ through the same book and rules as `tenminute model trial`, which look after eve
 applicants, two days. Worlds without harm say how often a trial is stopped for nothing, worlds with
 a planted harm how soon it is found. The same looks are judged by textbook z-tests too.
 --out FOLDER writes both plots.
+
+--applicants 20000 makes the worlds without harm seven times as long, over a year, and
+looks oftener: at draw, scores and approvals after every hundred applicants, at the bad loans
+after every twentieth of them.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from matplotlib.axes import Axes
+from scipy.stats import binomtest
 
 from stream.codec.decision_v1 import decode_audit
 from stream.domain.application import Segment
@@ -31,7 +36,8 @@ from stream.domain.lineup import Alias, bucket
 from stream.domain.outcome import OutcomeEvent, outcome_of
 from stream.lab.plots import ACCENT, BAD, INK, MUTED, PERCENT, svg
 from stream.trials.book import Trial, TrialBook
-from stream.trials.rules import Evidence, TrialTerms, harms, p_values
+from stream.trials.hazard import Hazard
+from stream.trials.rules import Evidence, Rule, TrialTerms, harms, p_values
 
 _EXAMPLE = Path(__file__).parents[1] / "schemas" / "examples" / "valid"
 _APPROVAL = decode_audit((_EXAMPLE / "decision.audit.approve.json").read_bytes())
@@ -39,6 +45,7 @@ AUDIT = msgspec.structs.replace(_APPROVAL, rules=(RuleHit("model", "pass", {}),)
 START_MS, LOOK_MS = 1_767_225_600_000, 2 * 86_400_000
 AMOUNT_MAX_FEN = 50_000_000
 LOOKS, A_LOOK = 30, 100
+LOOK_BAD = 20
 TERMS = TrialTerms()
 _replace = msgspec.structs.replace
 
@@ -92,11 +99,11 @@ class Batch(NamedTuple):
     """Looks; beyond the last for loans that stay good."""
 
 
-def batches_of(world: World, seed: int) -> Iterator[Batch]:
+def batches_of(world: World, seed: int, looks: int = LOOKS) -> Iterator[Batch]:
     """The applicants of a trial."""
     chance, salt = np.random.default_rng((seed, 5)), f"trial-{seed}"
     share = world.drawn_bps or world.share_bps
-    for number in range(LOOKS):
+    for number in range(looks):
         names = range(number * A_LOOK, (number + 1) * A_LOOK)
         drawn = np.array([bucket(salt, f"t{name}") < share for name in names])
         season = 0.55 + 0.15 * math.sin(number / 5)
@@ -113,43 +120,96 @@ def batches_of(world: World, seed: int) -> Iterator[Batch]:
         )  # fmt: skip
 
 
-def run(world: World, seed: int) -> Run:
-    """One trial, judged at every look; without harm it is watched to its end, for the z-tests."""
-    book, stopped, rules, z_look = TrialBook([Segment.CONSUMER], AMOUNT_MAX_FEN), None, (), None
-    models = (
-        ModelInForce("champion", "1.0.0", "a" * 64),
-        ModelInForce("challenger", "2.0.0", "b" * 64, world.share_bps, f"trial-{seed}"),
-    )
-    standings = [
-        _replace(AUDIT.standing, arm=arm, models=models)
-        for arm in (Alias.CHAMPION, Alias.CHALLENGER)
-    ]
-    due: dict[int, list[Decision]] = {}
-    for batch in batches_of(world, seed):
-        decided_at = from_ms(START_MS + batch.number * LOOK_MS)
+class Told:
+    """Tells a book what happens between two looks."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self.book = TrialBook([Segment.CONSUMER], AMOUNT_MAX_FEN)
+        models = (
+            ModelInForce("champion", "1.0.0", "a" * 64),
+            ModelInForce("challenger", "2.0.0", "b" * 64, world.share_bps, f"trial-{seed}"),
+        )
+        self._standings = [
+            _replace(AUDIT.standing, arm=arm, models=models)
+            for arm in (Alias.CHAMPION, Alias.CHALLENGER)
+        ]
+        self._due: dict[int, list[Decision]] = {}
+
+    def hear(self, batch: Batch) -> Trial | None:
+        """Decisions first, then the loans that go bad; the trial as it then stands."""
+        book, start_ms = self.book, START_MS + batch.number * LOOK_MS
         for place in range(A_LOOK):
-            audit = audit_of(batch, place, standings[batch.drawn[place]], decided_at)
+            audit = audit_of(batch, place, self._standings[batch.drawn[place]], from_ms(start_ms))
             book.hear_audit(audit)
             if batch.approved[place]:
-                at_ms = START_MS + batch.number * LOOK_MS + place
+                at_ms = start_ms + place
                 book.hear_outcome(outcome_of(audit.decision, OutcomeEvent.DISBURSED, at_ms), at_ms)
                 bad_at = batch.number + math.ceil(batch.bad_after[place])
-                due.setdefault(bad_at, []).append(audit.decision)
-        for place, decision in enumerate(due.pop(batch.number, [])):
-            at_ms = START_MS + batch.number * LOOK_MS + A_LOOK + place
+                self._due.setdefault(bad_at, []).append(audit.decision)
+        for place, decision in enumerate(self._due.pop(batch.number, [])):
+            at_ms = start_ms + A_LOOK + place
             book.hear_outcome(outcome_of(decision, OutcomeEvent.DEFAULT, at_ms), at_ms)
-        trial = book.newest
+        return book.newest
+
+
+def run(world: World, seed: int) -> Run:
+    """One trial, judged at every look; without harm it is watched to its end, for the z-tests."""
+    told_, stopped, rules, z_look = Told(world, seed), None, (), None
+    for batch in batches_of(world, seed):
+        trial = told_.hear(batch)
         if trial is None:
             continue
         if stopped is None:
-            found = harms(p_values(Evidence.of(book, trial), TERMS), TERMS)
+            found = harms(p_values(Evidence.of(told_.book, trial), TERMS), TERMS)
             if found:
                 stopped, rules = batch.number + 1, tuple(rule.value for rule in found)
         if stopped is not None and not world.harmless:
             break
-        if z_look is None and world.harmless and z_tests(book, trial):
+        if z_look is None and world.harmless and z_tests(told_.book, trial):
             z_look = batch.number + 1
     return Run(stopped, rules, z_look)
+
+
+def run_long(world: World, looks: int, seed: int) -> dict[str, float]:
+    """The least chance that each rule ever gave, over all looks of a long trial.
+
+    What became known of bad loans does not change later, so the looks at them can all be
+    made at the end, each on the loans known by then.
+    """
+    told_, none = Told(world, seed), Hazard([])
+    least = {rule.value: 1.0 for rule in Rule}
+
+    def note(evidence: Evidence) -> None:
+        for rule, chance in p_values(evidence, TERMS).items():
+            least[rule.value] = min(least[rule.value], chance)
+
+    trial: Trial | None = None
+    for batch in batches_of(world, seed, looks):
+        trial = told_.hear(batch)
+        if trial is not None:
+            note(Evidence(trial, none, none))
+    if trial is not None:
+        by_count, by_amount = told_.book.bad_loans(trial)
+        for end in [*range(LOOK_BAD, len(by_count), LOOK_BAD), len(by_count)]:
+            note(Evidence(trial, Hazard(by_count[:end]), Hazard(by_amount[:end])))
+    return least
+
+
+def told_long(world: World, looks: int, found: list[dict[str, float]]) -> dict[str, Any]:
+    """How many long trials were ever stopped, with an exact 95 % interval, and by which rules."""
+    rules = {rule.value: sum(each[rule.value] <= TERMS.level_of(rule) for each in found)
+             for rule in Rule}  # fmt: skip
+    stopped = sum(any(e[r.value] <= TERMS.level_of(r) for r in Rule) for e in found)
+    low, high = binomtest(stopped, len(found)).proportion_ci(0.95)
+    return {
+        "world": world.name,
+        "applicants": looks * A_LOOK,
+        "trials": len(found),
+        "stopped": stopped,
+        "share": stopped / len(found),
+        "interval": [round(float(low), 4), round(float(high), 4)],
+        "rules": {name: count for name, count in rules.items() if count},
+    }
 
 
 def audit_of(batch: Batch, place: int, standing: Standing, decided_at: str) -> Audit:
@@ -241,6 +301,15 @@ def draw(folder: Path, found: list[dict[str, Any]]) -> None:
         (folder / f"trials-{name}.svg").write_text(svg((7.6, 4.2), drawing))
 
 
+def long(looks: int, trials: int, workers: int, only: str) -> None:
+    """Run the worlds without harm for so many looks."""
+    with ProcessPoolExecutor(workers) as pool:
+        for world in WORLDS:
+            if world.harmless and only in world.name:
+                found = pool.map(partial(run_long, world, looks), range(trials), chunksize=5)
+                print(json.dumps(told_long(world, looks, list(found))), flush=True)
+
+
 def main() -> None:
     """Run every world and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -248,8 +317,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", help="worlds whose name holds this")
     parser.add_argument("--out", type=Path, help="folder for the plots")
+    parser.add_argument("--applicants", type=int, help="of a long trial, worlds without harm")
     given = parser.parse_args()
     found = []
+    if given.applicants:
+        long(given.applicants // A_LOOK, given.trials, given.workers, given.only or "")
+        return
     with ProcessPoolExecutor(given.workers) as pool:
         for world in WORLDS:
             if given.only and given.only not in world.name:

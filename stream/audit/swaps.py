@@ -113,15 +113,13 @@ class Sums(msgspec.Struct):
         self.points_after.update(other.points_after)
 
 
-def added(effects: Iterable[Effect]) -> dict[str, Sums]:
-    """Sums by segment."""
-    sums: dict[str, Sums] = {}
+def add(sums: dict[str, Sums], effects: Iterable[Effect]) -> None:
+    """Count the effects into the sums of their segments."""
     for effect in effects:
         name = effect.segment.value
         if name not in sums:
             sums[name] = Sums()
         sums[name].add(effect)
-    return sums
 
 
 def merged(parts: Iterable[dict[str, Sums]]) -> dict[str, Sums]:

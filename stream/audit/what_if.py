@@ -9,16 +9,18 @@ the standing it was recorded with: stops, exposure, and the breaker with its lim
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
+from stream.audit.plain import PlainRules
 from stream.codec.decision_v1 import is_dead_letter_audit
+from stream.codec.plain import plain_twin
 from stream.domain.application import Application, Segment
 from stream.domain.bureau import BureauFeatures
 from stream.domain.control import Raised
-from stream.domain.decision import Contribution, Outcome, Standing
+from stream.domain.decision import Contribution
 from stream.domain.instant import to_ms
 from stream.domain.lineup import Alias
 from stream.domain.reasons import ReasonCode
@@ -48,7 +50,6 @@ class _Model(msgspec.Struct, gc=False):
 
 
 class _Decided(msgspec.Struct, gc=False):
-    outcome: Outcome
     approved_amount_fen: int
     reasons: tuple[_Reason, ...]
     score_points: int | None
@@ -57,15 +58,52 @@ class _Decided(msgspec.Struct, gc=False):
     decided_at: str
 
 
+class _Standing(msgspec.Struct, gc=False):
+    store_age_ms: int
+    exposure_fen: int = 0
+    approved_count: int = 0
+    approved_fen: int = 0
+    approvals_max: int = 0
+    amount_max_fen: int = 0
+    cancelled: bool = False
+    human_asked: bool = False
+    revoked_at_ms: int | None = None
+    stopped_by: str | None = None
+    raised_points: int = 0
+    tightened_by: str | None = None
+    limited_by: str | None = None
+
+
 class Logged(msgspec.Struct, gc=False):
-    """The part of an audit record that rules and models ask for; the rest is not even read."""
+    """The part of an audit record that rules and models ask for; the rest is not even read.
+
+    Its records are twins: the shape of their texts was checked when they were decided.
+    """
 
     decision: _Decided
     application: Application | None
     whitelist_entry: WhitelistEntry | None
     bureau: BureauFeatures | None
-    standing: Standing
-    contributions: tuple[Contribution, ...] = ()
+    standing: _Standing
+    contributions: msgspec.Raw = msgspec.Raw(b"[]")
+    """Read when a referral has to be explained."""
+
+
+if TYPE_CHECKING:
+    _Twin = Logged
+else:
+    _Twin = msgspec.defstruct(
+        "_Twin",
+        [
+            ("decision", _Decided),
+            ("application", plain_twin(Application) | None),
+            ("whitelist_entry", plain_twin(WhitelistEntry) | None),
+            ("bureau", plain_twin(BureauFeatures) | None),
+            ("standing", _Standing),
+            ("contributions", msgspec.Raw, msgspec.Raw(b"[]")),
+        ],
+        gc=False,
+    )
 
 
 class Side(NamedTuple):
@@ -99,7 +137,8 @@ class _Open(NamedTuple):
     case: Case
 
 
-_logged = msgspec.json.Decoder(Logged)
+_logged = msgspec.json.Decoder(_Twin)
+_contributions = msgspec.json.Decoder(tuple[Contribution, ...])
 
 
 def read(value: bytes) -> Logged | None:
@@ -123,7 +162,7 @@ class WhatIf:
         self, policy: Policy, scorers: Mapping[str, Scorer], instead: frozenset[str] = frozenset()
     ) -> None:
         """`scorers` by model id; those named in `instead` score what another model had scored."""
-        self._policy = policy
+        self._policy, self._plain = policy, PlainRules(policy)
         self._seats = {
             segment: Seat.of(Alias.CHAMPION, scorers[part.model])
             for segment, part in policy.segments.items()
@@ -138,11 +177,15 @@ class WhatIf:
             app = each.application
             if app is None:
                 continue
+            kept = self._keeps(app.segment, each)
+            if kept and (plain := self._plainly(app, each)) is not None:
+                found[place] = plain
+                continue
             case = _case(app, each)
             verdict = before_score(case, self._policy, [])
             if verdict is not None:
                 found[place] = _effect(each, app.segment, verdict, None)
-            elif (score := self._kept(app.segment, each)) is not None:
+            elif kept and (score := _recorded(each)) is not None:
                 verdict = after_score(case, score, self._policy, [], _window(each.standing))
                 found[place] = _effect(each, app.segment, verdict, score)
             else:
@@ -151,19 +194,24 @@ class WhatIf:
             self._score(segment, cases, found)
         return found
 
-    def _kept(self, segment: Segment, logged: Logged) -> Score | None:
-        """The recorded score, unless another model is to give it."""
+    def _keeps(self, segment: Segment, logged: Logged) -> bool:
+        """Whether the recorded score stands, if there is one, as no other model is to give it."""
+        if segment not in self._instead:
+            return True
+        model, here = logged.decision.model, self._seats[segment].scorer.manifest_sha256
+        return model is not None and model.sha256 == here
+
+    def _plainly(self, app: Application, logged: Logged) -> Effect | None:
+        """The effect on a case that is approved whatever else is asked of it."""
         decision = logged.decision
-        model, points, pd = decision.model, decision.score_points, decision.pd
-        if model is None or points is None or pd is None:
+        points, pd = decision.score_points, decision.pd
+        if points is None or pd is None or decision.model is None:
             return None
-        if segment in self._instead:
-            here = self._seats[segment].scorer.manifest_sha256
-            if model.sha256 != here:
-                return None
-        given = logged.contributions
-        families = Families([e.family for e in given], [[e.centred for e in given]])
-        return Score(points, pd, families)
+        answer = self._plain.approval(logged, points, pd)
+        if answer is None:
+            return None
+        now = Side(answer.amount_fen, points, pd, answer.reason)
+        return Effect(app.segment, _before(logged), now, rescored=False)
 
     def _score(self, segment: Segment, cases: Sequence[_Open], found: list[Effect | None]) -> None:
         """Score cases in one run of the model and settle them."""
@@ -183,6 +231,17 @@ class WhatIf:
             window = _window(each.logged.standing)
             verdict = after_score(each.case, score, self._policy, [], window)
             found[each.place] = _effect(each.logged, segment, verdict, score, rescored=True)
+
+
+def _recorded(logged: Logged) -> Score | None:
+    """The recorded score with its families."""
+    decision = logged.decision
+    points, pd = decision.score_points, decision.pd
+    if decision.model is None or points is None or pd is None:
+        return None
+    given = _contributions.decode(logged.contributions)
+    families = Families([e.family for e in given], [[e.centred for e in given]])
+    return Score(points, pd, families)
 
 
 def _case(app: Application, logged: Logged) -> Case:
@@ -208,7 +267,7 @@ def _case(app: Application, logged: Logged) -> Case:
     )
 
 
-def _window(standing: Standing) -> BreakerWindow:
+def _window(standing: _Standing) -> BreakerWindow:
     return BreakerWindow(
         standing.approved_count,
         standing.approved_fen,
@@ -226,9 +285,13 @@ def _effect(
     *,
     rescored: bool = False,
 ) -> Effect:
-    decision = logged.decision
-    was = decision.reasons[0].code if decision.reasons else ""
-    before = Side(decision.approved_amount_fen, decision.score_points, decision.pd, was)
     points, pd = (score.points, score.pd) if score is not None else (None, None)
     now = verdict.reasons[0].value if verdict.reasons else ""
-    return Effect(segment, before, Side(verdict.approved_amount_fen, points, pd, now), rescored)
+    after = Side(verdict.approved_amount_fen, points, pd, now)
+    return Effect(segment, _before(logged), after, rescored)
+
+
+def _before(logged: Logged) -> Side:
+    decision = logged.decision
+    was = decision.reasons[0].code if decision.reasons else ""
+    return Side(decision.approved_amount_fen, decision.score_points, decision.pd, was)

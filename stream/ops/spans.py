@@ -112,6 +112,19 @@ def _from_file(span: Span, file: Path) -> Iterator[Seen]:
     with file.open("rb") as lines:
         lines.seek(span.start)
         text = lines.read(span.size)
+    try:
+        seen = [
+            Seen(line.partition, line.offset, _value(line))
+            for line in _line.decode_lines(text)
+            if line.topic == AUDIT
+        ]
+    except (msgspec.DecodeError, UnicodeError, binascii.Error):
+        # The manifest has another shape; of a fault the line is named.
+        seen = list(_line_by_line(span, text))
+    yield from seen
+
+
+def _line_by_line(span: Span, text: bytes) -> Iterator[Seen]:
     at = span.start
     for raw in text.splitlines(keepends=True):
         try:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stream.audit.swaps import ALL, Group, Sums, added, merged
+from stream.audit.swaps import ALL, Group, Sums, add, merged
 from stream.audit.what_if import Logged, WhatIf, read
 from stream.config import Settings
 from stream.domain.instant import to_ms
@@ -124,12 +124,11 @@ def _draw(folder: Path, sums: dict[str, Sums], asked: Asked) -> None:
 
 
 def _judge(what_if: WhatIf, wanted: Wanted, records: Iterable[Seen]) -> Part:
-    part, effects = Part({}), []
+    part = Part({})
     waiting = iter(records)
     while together := list(islice(waiting, TOGETHER)):
         logged = [each for each in (_read(seen, wanted, part) for seen in together) if each]
-        effects += [each for each in what_if.effects(logged) if each is not None]
-    part.sums = added(effects)
+        add(part.sums, (each for each in what_if.effects(logged) if each is not None))
     return part
 
 

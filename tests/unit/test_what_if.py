@@ -14,7 +14,7 @@ from policy_cases import POLICY, POLICY_FILE
 from typer.testing import CliRunner
 
 from stream.audit.again import decide_again
-from stream.audit.swaps import ALL, added, merged
+from stream.audit.swaps import ALL, Sums, add, merged
 from stream.audit.what_if import Effect, WhatIf, read
 from stream.cli import app
 from stream.domain.application import Segment
@@ -49,6 +49,12 @@ def _effects(what_if: WhatIf) -> list[Effect]:
     return found
 
 
+def _added(effects: list[Effect]) -> dict[str, Sums]:
+    sums: dict[str, Sums] = {}
+    add(sums, effects)
+    return sums
+
+
 def _with_consumers(**changes: Any) -> Policy:
     segment = msgspec.structs.replace(POLICY.segments[Segment.CONSUMER], **changes)
     segments = {**POLICY.segments, Segment.CONSUMER: segment}
@@ -61,7 +67,7 @@ def test_the_same_policy_and_models_change_nothing() -> None:
         for effect in _effects(WhatIf(POLICY, MODELS, instead)):
             assert effect.before == effect.after
             assert not effect.rescored
-    sums = merged([added(_effects(WhatIf(POLICY, MODELS)))])[ALL]
+    sums = merged([_added(_effects(WhatIf(POLICY, MODELS)))])[ALL]
     assert (sums.swapped_in.count, sums.swapped_out.count, sums.resized) == (0, 0, 0)
     approved = [each.decision for each in FIRST if each.decision.outcome is Outcome.APPROVE]
     assert len(approved) == sums.before.count == sums.after.count
@@ -82,7 +88,7 @@ def test_a_stricter_cut_off_swaps_out_exactly_who_is_below_it() -> None:
     assert below
     assert below < approved
     assert below == out
-    sums = added(effects)["consumer"]
+    sums = _added(effects)["consumer"]
     assert (len(below), 0) == (sums.swapped_out.count, sums.swapped_in.count)
     assert sum(decisions[n].approved_amount_fen for n in below) == sums.swapped_out.amount_fen
     assert sum(decisions[n].pd or 0 for n in below) == pytest.approx(sums.swapped_out.pd_sum)
