@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -46,7 +46,7 @@ class _Begun:
 def results(settings: Settings, job: Job[_R], spans: Sequence[Span], workers: int) -> Iterator[_R]:
     """What the work makes of each span, in the order of the spans."""
     if workers == 1 or len(spans) < 2:
-        with closing(SpanReader(settings)) as reader:
+        with closing(SpanReader(settings)) as reader, _no_collecting():
             work = job.begin(settings)
             for span in spans:
                 yield work(reader.read(span))
@@ -90,9 +90,18 @@ def watched(
             yield each
 
 
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """What is read and decided here has no cycles: looking for them costs a tenth and more."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _begin(settings: Settings, job: Job[Any]) -> None:
     """What a process does first; a fault is told at its first span."""
-    # What is read and decided here has no cycles: looking for them costs a tenth.
     gc.disable()
     try:
         reader, work = SpanReader(settings), job.begin(settings)
