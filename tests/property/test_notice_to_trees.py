@@ -14,7 +14,6 @@ from stream.domain.application import Segment
 from stream.domain.decision import Audit, Outcome
 from stream.domain.reasons import REASONS, ReasonCode
 from stream.edge.model_folder import open_model, trusted_keys
-from stream.edge.registry import folder_of
 from stream.limits import REASONS_MAX
 from stream.scoring.manifest import BASE_OUTPUT
 from stream.scoring.walk import walk
@@ -33,7 +32,8 @@ def test_the_families_of_a_decision_add_up_to_its_score(audits: list[Audit]) -> 
     """Leaves to families, families and base to log-odds, exactly: approvals and referrals alike."""
     segment = audits[0].decision.segment
     settings, seen = Settings(), Counter[Outcome]()
-    folder = folder_of(settings.models_dir, segment.value)
+    manifest = MODELS[segment.value].manifest
+    folder = settings.models_dir / manifest.model_id / manifest.version
     model = open_model(folder, trusted_keys(settings))
     names = model.manifest.feature_names
     for audit in audits:
