@@ -101,6 +101,11 @@ STORE_MAP_BYTES = 32 * 1024**3
 REASONS_MAX = 4
 """Reasons on a decision (Regulation B commentary: more than four help nobody)."""
 
+REASON_LOG_ODDS_MIN = 0.01733
+"""A family is named from one point on: ln 2 / 40, where 40 points double the odds, as in all
+shipped models. Regulation B asks for the *principal* reasons (12 CFR 1002.9 (b) (2)) and gives no
+number; the score is told in whole points, so what weighs less than one cannot be seen in it."""
+
 DECIDE_WITHIN_MS = 600_000
 """The ten minutes: default deadline after `submitted_at`."""
 

@@ -13,7 +13,7 @@ from stream.domain.control import Raised
 from stream.domain.decision import Outcome, RuleHit
 from stream.domain.reasons import ReasonCode as Code
 from stream.domain.whitelist import WhitelistEntry
-from stream.limits import REASONS_MAX
+from stream.limits import REASON_LOG_ODDS_MIN, REASONS_MAX
 from stream.policy.affordability import principal_fen, room_fen
 from stream.policy.model import Band, Policy, SegmentPolicy, Unknown
 from stream.policy.verdict import BreakerWindow, Case, Score, Values, Verdict, refer
@@ -119,13 +119,17 @@ def _model(
 
 
 def adverse(score: Score) -> tuple[Code, ...]:
-    """The families that make the case worse than the approved population, heaviest first."""
+    """The families that make the case worse than the approved population, heaviest first.
+
+    Those that weigh less than a point are no principal reasons; the heaviest is named even so.
+    """
     worse = sorted(
         (-centred, name)
         for name, centred in score.by_family
         if isfinite(centred) and centred > 0 and name in _MODEL_CODES
     )
-    return tuple(_MODEL_CODES[name] for _, name in worse[:REASONS_MAX])
+    heavy = [pair for pair in worse if pair[0] <= -REASON_LOG_ODDS_MIN] or worse[:1]
+    return tuple(_MODEL_CODES[name] for _, name in heavy[:REASONS_MAX])
 
 
 def _affordable(

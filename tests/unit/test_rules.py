@@ -110,6 +110,23 @@ def test_unsound_score_is_a_model_failure(score: dict[str, object]) -> None:
     assert verdict.reasons == (ReasonCode.MODEL_FAILED,)
 
 
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        ((0.74, 0.0174, 0.0172), ("M_OFFER_USE", "M_BUSINESS_AGE")),
+        ((0.0172, 0.003, -0.5), ("M_OFFER_USE",)),
+    ],
+)
+def test_a_family_of_less_than_a_point_is_no_reason(
+    weights: tuple[float, ...], named: tuple[str, ...]
+) -> None:
+    """From ln 2 / 40 = 0.01733 on a family is named; the heaviest is, whatever it weighs."""
+    names = ("M_OFFER_USE", "M_BUSINESS_AGE", "M_PRODUCT")
+    families = [[name, weight] for name, weight in zip(names, weights, strict=True)]
+    verdict, _ = decide({"score": {"points": 500, "families": families}})
+    assert named == verdict.reasons
+
+
 def test_larger_of_declared_and_known_debt_counts() -> None:
     """A declared debt does not hide what the bureau knows."""
     verdict, _ = decide({"bureau": {"monthly_debt_fen": 500_000}})
