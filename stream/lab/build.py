@@ -20,6 +20,7 @@ from stream.lab.export import IR_VERSION, OPSET, family_log_odds, to_onnx
 from stream.lab.fairness import fairness
 from stream.lab.fit import METRIC_DECIMALS, Fit, FloatVector, fit, measure, split_rows
 from stream.lab.golden import golden_jsonl
+from stream.lab.hunt import hunted, refuse_leaks
 from stream.lab.people import People, load_people
 from stream.lab.plots import RELIABILITY_FILE, reliability_svg
 from stream.lab.recipe import Recipe
@@ -43,7 +44,7 @@ APPROVED_SHARE = 0.6
 """The suggested cut-off lets the best three fifths of the training rows pass."""
 
 QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-STEPS = 5
+STEPS = 6
 Progress = Callable[[str], None]
 
 
@@ -124,8 +125,8 @@ def _manifest(
         version=recipe.version,
         segment=recipe.segment,
         created_at=recipe.created_at,
-        algorithm=f"LightGBM, {recipe.trees} trees of at most {recipe.leaves} leaves, each tree "
-        "inside one reason family, as one ONNX TreeEnsembleRegressor",
+        algorithm=f"LightGBM, {recipe.shape.trees} trees of at most {recipe.shape.leaves} leaves, "
+        "each tree inside one reason family, as one ONNX TreeEnsembleRegressor",
         features=tuple(
             ManifestFeature(spec.name, spec.family, "float32", spec.missing, spec.monotone)  # type: ignore[arg-type]
             for spec in recipe.features
@@ -157,6 +158,8 @@ def build_model(
     train, _ = split_rows(recipe, source.loans)
     learned = Loans({k: v[train] for k, v in source.loans.columns.items()}, source.loans.bad[train])
     rows = learned.matrix(recipe.names)
+    progress("hunt leaks")
+    refuse_leaks(recipe, hunted(recipe, learned, source.columns, source.outcome))
     progress("train")
     model = fit(recipe, rows, learned.bad)
     progress("score")

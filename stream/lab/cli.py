@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -13,6 +13,9 @@ from rich.progress import Progress
 from stream.errors import ConfigError
 from stream.lab.extra import train_extra
 from stream.lab.recipe import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from stream.lab.search import Tried
 
 
 def chosen_recipes(model: str | None, *, all_models: bool) -> list[Recipe]:
@@ -27,6 +30,15 @@ def chosen_recipes(model: str | None, *, all_models: bool) -> list[Recipe]:
     return [RECIPES[model]]
 
 
+def _told(tried: Tried) -> str:
+    mark = " (the recipe's)" if tried.taken else ""
+    return (
+        f"{tried.model_id}: {tried.trees} trees, {tried.leaves} leaves, rate "
+        f"{tried.learning_rate:g}, {tried.min_leaf_rows} rows a leaf, L2 {tried.l2:g}: log loss "
+        f"{tried.log_loss:.5f}, AUC {tried.auc:.5f}{mark}"
+    )
+
+
 def train(
     model: Annotated[str | None, typer.Argument(help="farmer, merchant or consumer")] = None,
     *,
@@ -36,11 +48,15 @@ def train(
     inventory: Annotated[
         Path | None, typer.Option(help="Then write the inventory of all models to this file.")
     ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Measure the declared shapes; write no model.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per model.")] = False,
 ) -> None:
     """Train models and write model, manifest, golden rows and card.
 
-    A model beyond the lines of `stream/scoring/gate.py` is not written, and the exit code is 4.
+    Before training, inputs are hunted for leaks; a mark that the recipe does not answer ends it.
+    A model beyond the lines of `stream/scoring/gate.py` is not written. The exit code is then 4.
 
     Example: tenminute train --all --inventory docs/model-inventory.md
     """
@@ -49,7 +65,12 @@ def train(
         from stream.lab.build import STEPS, build_model, write_model
         from stream.lab.inventory import inventory as write_inventory
         from stream.lab.inventory import load_all
+        from stream.lab.search import searched
         from stream.scoring.gate import check_gate
+    if search:
+        for tried in (tried for recipe in recipes for tried in searched(recipe, data)):
+            typer.echo(msgspec.json.encode(tried).decode() if as_json else _told(tried))
+        return
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("train", total=STEPS * len(recipes))

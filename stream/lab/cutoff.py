@@ -76,6 +76,8 @@ class Choice(Struct, frozen=True):
     lowest: Step
     loans_needed: int
     bands: tuple[Band, ...]
+    caveats: tuple[str, ...] = ()
+    """What the model's data cannot bear, for whoever reads the cut-offs without the card."""
 
 
 @dataclass(frozen=True, slots=True)

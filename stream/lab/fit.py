@@ -43,10 +43,10 @@ class Fit:
 def _parameters(recipe: Recipe, *, constrained: bool) -> dict[str, object]:
     parameters: dict[str, object] = {
         "objective": "binary",
-        "num_leaves": recipe.leaves,
-        "learning_rate": recipe.learning_rate,
-        "min_data_in_leaf": recipe.min_leaf_rows,
-        "lambda_l2": recipe.l2,
+        "num_leaves": recipe.shape.leaves,
+        "learning_rate": recipe.shape.learning_rate,
+        "min_data_in_leaf": recipe.shape.min_leaf_rows,
+        "lambda_l2": recipe.shape.l2,
         "seed": recipe.seed,
         "deterministic": True,
         "force_row_wise": True,
@@ -85,7 +85,7 @@ def fit(
     base = float(np.float32(math.log(share / (1.0 - share))))  # trees are grown from this
     start = np.full(len(bad), base)
     data = lgb.Dataset(_hide(recipe, rows), bad, weight=weights, init_score=start)
-    booster = lgb.train(_parameters(recipe, constrained=constrained), data, recipe.trees)
+    booster = lgb.train(_parameters(recipe, constrained=constrained), data, recipe.shape.trees)
     largest = abs(base)
     for tree, info in enumerate(booster.dump_model()["tree_info"]):
         leaves = [

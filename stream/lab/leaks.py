@@ -22,6 +22,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
+from stream.lab.known import KnownAt
+
 FloatVector = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
@@ -36,17 +38,6 @@ ABSENCE_AUC_MAX = 0.60
 
 FOLDS = 3
 TREE_LEAVES = 64
-
-
-class KnownAt(StrEnum):
-    """When a column's value is first known."""
-
-    APPLICATION = "application"
-    """When the application arrives, bureau report and standing offer included."""
-    SCREENING = "screening"
-    """In the course of another lender's own decision: its grade, price, checks."""
-    AFTER = "after"
-    """Only once the decision was made."""
 
 
 class Mark(StrEnum):

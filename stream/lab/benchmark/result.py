@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from stream.lab.benchmark.figures import Difference, Figures
+from stream.scoring.figures import Attribute
 
 GOAL = 0.003
 """How much AUC the constraints may cost."""
@@ -61,6 +62,39 @@ class Shown(Struct, frozen=True):
     comparable: str
 
 
+class Untuned(Struct, frozen=True):
+    """The reference given with the data, and its recipe run again on the rows measured here."""
+
+    reference_auc: float
+    reference_ks: float | None
+    what: str
+    inputs_auc: float
+    """On the inputs of this benchmark."""
+    all_auc: float
+    """On these and every column that is barred though known in time."""
+    left_out: list[str]
+
+
+class Loosened(Struct, frozen=True):
+    """A shipped recipe with less of its constraints: its AUC less that of the recipe."""
+
+    what: str
+    gain: float
+
+
+class Shipped(Struct, frozen=True):
+    """A recipe as `tenminute train` runs it, beside unconstrained trees on the same rows."""
+
+    model_id: str
+    version: str
+    rows: int
+    bad_rate: float
+    family: Figures
+    free: Figures
+    cost: Difference
+    loosened: list[Loosened]
+
+
 class Outcome(Struct, frozen=True):
     """Everything measured on one recipe."""
 
@@ -83,6 +117,9 @@ class Outcome(Struct, frozen=True):
     marks: list[Mark]
     outside: list[Outside]
     published: list[Shown]
+    untuned: Untuned | None
+    ages: Attribute | None
+    """How age bands fare if the best three fifths by score are approved."""
     shapes: dict[str, str]
     trained: int
     """Boosted models trained for this entry, search included."""

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from stream.lab.benchmark import hunt
+from stream.lab.benchmark.ages import by_age, refuse_unfair
 from stream.lab.benchmark.boosted import CONSTRAINED, FREE, Chosen, Kind
 from stream.lab.benchmark.figures import DECIMALS, difference, measure
 from stream.lab.benchmark.recipe import (
@@ -35,6 +36,7 @@ from stream.lab.benchmark.trial import (
     rescore,
     run,
 )
+from stream.lab.benchmark.untuned import untuned
 
 STEPS = 5
 Progress = Callable[[str], None]
@@ -139,6 +141,8 @@ def measured(bench: Bench, data: Path, progress: Progress, rows_max: int | None 
     parts = parts_of(table.bad)
     trial = run(bench, table, parts)
     splits = [_split("random", _random_text(parts), table, parts, trial)]
+    ages = by_age(table, trial)
+    refuse_unfair(bench, ages)
     progress("time split")
     later = by_time(table)
     if bench.time is not None and later is not None:
@@ -167,6 +171,8 @@ def measured(bench: Bench, data: Path, progress: Progress, rows_max: int | None 
         marks=marks,
         outside=outside,
         published=[Shown(p.auc, p.what, p.source, p.comparable) for p in bench.published],
+        untuned=untuned(bench, table, matrix, parts),
+        ages=ages,
         shapes={name: _shape(chosen) for name, chosen in trial.chosen.items()},
         trained=searched + len(parts) * on_all + len(prices) - 2 - len(bench.coarser),
         note=" ".join(filter(None, [bench.note, bench.time.note if bench.time else ""])),

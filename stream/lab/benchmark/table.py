@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stream.errors import ConfigError
 from stream.lab.benchmark.recipe import Bench
-from stream.lab.leaks import KnownAt
+from stream.lab.known import KnownAt
 from stream.scoring.features import MISSING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FloatMatrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+FloatVector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Table:
     """What is barred for whom it describes; for the price of leaving it out only."""
     late: DataFrame
     """What is barred because it is known too late; to show what the hunt finds."""
+    left_out: DataFrame
+    """What is barred though known in time: dates, places, names, whom it describes."""
+    ages: FloatVector | None
+    """Years of the person, NaN where unknown; for fairness only."""
     sha256: str
 
 
@@ -93,6 +98,8 @@ def load(bench: Bench, data: Path, rows_max: int | None = None) -> Table:
     adapted = bench.adapt(rows)
     protected = [c for bar in bench.barred if bar.protected for c in bar.columns]
     too_late = [c for c, when in bench.known_at.items() if when is not KnownAt.APPLICATION]
+    barred = {column for bar in bench.barred for column in bar.columns}
+    in_time = [c for c, when in bench.known_at.items() if c in barred and c not in too_late]
     return Table(
         inputs=adapted[[each.name for each in bench.inputs]],
         bad=rows["bad"].to_numpy(np.int64),
@@ -102,6 +109,8 @@ def load(bench: Bench, data: Path, rows_max: int | None = None) -> Table:
         undeclared=undeclared,
         protected=rows[protected],
         late=rows[too_late],
+        left_out=rows[in_time],
+        ages=None if bench.age is None else rows[bench.age].to_numpy(float, na_value=np.nan),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
 from stream.errors import ConfigError
 from stream.lab.benchmark.plots import draw
 from stream.lab.benchmark.report import page, section
-from stream.lab.benchmark.result import Outcome
+from stream.lab.benchmark.result import Outcome, Shipped
 from stream.lab.benchmark.sets import BENCHES
+from stream.lab.recipe import RECIPES
 
+Kind = TypeVar("Kind", Outcome, Shipped)
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 TITLE = "# Models\n"
 HEADING = "## Benchmark on public credit data"
 
 
-def _kept(path: Path) -> dict[str, Outcome]:
+def _kept(path: Path, kind: type[Kind]) -> list[Kind]:
     """The entries of an earlier run of the same day."""
     if not path.is_file():
-        return {}
+        return []
     try:
-        entries = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+        return msgspec.json.decode(path.read_bytes(), type=list[kind])  # type: ignore[valid-type]
     except msgspec.DecodeError as error:
         raise ConfigError(
             f"{path}: not a benchmark's results ({error})", fix="move the file away and run again"
         ) from error
-    return {entry.name: entry for entry in entries}
+
+
+def _encoded(entries: list[Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(entries), indent=1) + b"\n"
 
 
 def with_section(document: str, body: str) -> str:
@@ -44,20 +50,26 @@ def _document(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def write(outcomes: list[Outcome], out: Path, docs: Path, on: date) -> list[Path]:
+def write(
+    outcomes: list[Outcome], recipes: list[Shipped], out: Path, docs: Path, on: date
+) -> list[Path]:
     """Results and page under `out`, section and plots under `docs`; the files written."""
     stem = f"{on.isoformat()}-models"
-    results = out / f"{stem}.json"
-    merged = _kept(results) | {outcome.name: outcome for outcome in outcomes}
-    ordered = [merged[name] for name in BENCHES if name in merged]
-    encoded = msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n"
+    results, shipped = out / f"{stem}.json", out / f"{stem}-shipped.json"
+    sets = {e.name: e for e in (*_kept(results, Outcome), *outcomes)}
+    ours = {e.model_id: e for e in (*_kept(shipped, Shipped), *recipes)}
+    ordered = [sets[name] for name in BENCHES if name in sets]
+    trained = [ours[name] for name in RECIPES if name in ours]
     models = docs / "models.md"
-    body = section(ordered, f"{stem}.md")
+    body = section(ordered, trained, f"{stem}.md")
     files = {
-        results: encoded,
-        out / f"{stem}.md": page(ordered, on).encode(),
+        results: _encoded(ordered),
+        shipped: _encoded(trained),
+        out / f"{stem}.md": page(ordered, trained, on).encode(),
         models: with_section(_document(models), body).encode(),
-    } | {docs / "images" / name: svg for name, svg in draw(ordered).items()}
+    }
+    if ordered:
+        files |= {docs / "images" / name: svg for name, svg in draw(ordered).items()}
     for path, raw in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)

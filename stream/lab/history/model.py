@@ -21,7 +21,7 @@ from stream.lab.build import APPROVED_SHARE
 from stream.lab.export import IR_VERSION, OPSET, to_onnx, tree_family
 from stream.lab.fit import Fit, fit
 from stream.lab.history.loans import Known, Past, Rows, known_before, matrix, start_of
-from stream.lab.recipe import FeatureSpec, Recipe
+from stream.lab.recipe import RECIPES, Data, Recipe, Search, Shape
 from stream.lab.reference import reference
 from stream.policy.model import Band, Guard, Policy
 from stream.ports import FloatMatrix
@@ -43,24 +43,26 @@ SEGMENT = Segment.MERCHANT
 """The engine's segment that stands for every business of the programme: by sector they would be
 too few a year, and before 2001 the sector is recorded of half the loans only."""
 
+_SHAPE = Shape(80, 5, 0.05, 40, 30.0)
+_SOMETIMES_UNKNOWN = {"M_BUSINESS_AGE", "M_PRODUCT"}
 _RECIPE = Recipe(
     model_id="history",
     version="1.0.0",
     created_at="2026-11-25T00:00:00Z",
     segment=SEGMENT,
-    features=(
-        FeatureSpec("requested_amount_fen", "M_AMOUNT_TERM"),
-        FeatureSpec("offer_limit_fen", "M_OFFER_USE"),
-        FeatureSpec("amount_to_limit", "M_OFFER_USE", monotone=1),
-        FeatureSpec("business_is_new", "M_BUSINESS_AGE", monotone=1, missing=MISSING),
-        FeatureSpec("is_credit_line", "M_PRODUCT", missing=MISSING),
-        FeatureSpec("simplified_file", "M_PRODUCT", missing=MISSING),
+    data=Data(
+        "sba/sba_full.csv.gz",
+        "loans whose outcome was known when the year began",
+        "by time: each year is decided by a model of the years before it",
+        (),
     ),
-    trees=80,
-    leaves=5,
-    learning_rate=0.05,
-    min_leaf_rows=40,
-    l2=30.0,
+    features=tuple(
+        replace(spec, missing=MISSING if spec.family in _SOMETIMES_UNKNOWN else None)
+        for spec in RECIPES["farmer"].features
+    ),
+    families_why="as the farmers' model",
+    shape=_SHAPE,
+    search=Search((_SHAPE,), "not searched"),
 )
 """Shaped for some hundred bad loans: half the trees of the farmers' model, and smaller ones."""
 
@@ -212,7 +214,7 @@ def _manifest(recipe: Recipe, grown: Fit, rows: Rows, known: Known) -> Manifest:
         version=recipe.version,
         created_at=recipe.created_at,
         segment=recipe.segment,
-        algorithm=f"LightGBM, {recipe.trees} trees",
+        algorithm=f"LightGBM, {recipe.shape.trees} trees",
         features=tuple(
             ManifestFeature(spec.name, spec.family, "float32", spec.missing, spec.monotone)  # type: ignore[arg-type]
             for spec in recipe.features

@@ -8,6 +8,7 @@ from stream.lab.benchmark.sets.gmsc import GMSC
 from stream.lab.benchmark.sets.heloc import HELOC
 from stream.lab.benchmark.sets.lending_club import LENDING_CLUB
 from stream.lab.benchmark.sets.sba import SBA_BALANCED, SBA_BLOCK, SBA_FARMER, SBA_MERCHANT
+from stream.lab.benchmark.sets.sba_case import SBA_CASE
 from stream.lab.benchmark.sets.small import GERMAN, HMEQ
 from stream.lab.benchmark.sets.taiwan import TAIWAN
 
@@ -18,6 +19,7 @@ BENCHES: dict[str, Bench] = {
         SBA_MERCHANT,
         SBA_BLOCK,
         SBA_BALANCED,
+        SBA_CASE,
         GMSC,
         HELOC,
         LENDING_CLUB,

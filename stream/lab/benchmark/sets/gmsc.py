@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stream.lab.benchmark.recipe import Barred, Bench, Input, Published
+from stream.lab.benchmark.recipe import Bench, Input, Published, Reference
+from stream.lab.known import Barred
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -125,5 +126,22 @@ GMSC = Bench(
             "README of Simplon-IA-Bdx-1/give-me-some-credit-idhem27",
             "Kaggle's private rows, age among the inputs",
         ),
+        Published(
+            0.86132,
+            "not named, about rank 511 of 924",
+            "README of ddanieltan/kaggle-give-me-some-credit",
+            "Kaggle's private rows, inputs unknown",
+        ),
+        Published(
+            0.7797,
+            "random forest",
+            "README of Simplon-IA-Bdx-1/give-me-some-credit-idhem27",
+            "Kaggle's private rows, age among the inputs",
+        ),
     ),
+    reference=Reference(0.862, 0.565),
+    age="age",
+    accepted="age is no input and nobody is decided by this model. The pd follows what happened "
+    "in each band, and still flatters the young; a bank that used such a model would have to "
+    "measure it on its own applicants and look for one that does less of it",
 )

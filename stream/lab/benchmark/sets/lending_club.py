@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stream.lab.benchmark.recipe import Barred, Bench, Input, TimeSplit
-from stream.lab.leaks import KnownAt
+from stream.lab.benchmark.recipe import Bench, Input, Reference, TimeSplit
+from stream.lab.known import Barred, KnownAt
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -135,12 +136,19 @@ _INPUTS = (
     ),
 )
 
+
+def _beside(inputs: tuple[Input, ...], family: str, other: str) -> tuple[Input, ...]:
+    return tuple(replace(each, family=family) if each.family == other else each for each in inputs)
+
+
 LENDING_CLUB = Bench(
     name="lending_club",
     title="Lending Club 2018",
     file="lending_club/lending_club_2018.csv.gz",
     adapt=_adapt,
-    inputs=_INPUTS,
+    # What is asked for only means something beside what is in use: apart they cost 0.0037 AUC
+    # (95 % 0.0018 to 0.0057, over all folds).
+    inputs=_beside(_INPUTS, "M_AMOUNT_TERM", "M_UTILISATION"),
     barred=(
         Barred(
             ("grade", "sub_grade", "installment"),
@@ -157,18 +165,19 @@ LENDING_CLUB = Bench(
         Barred(("id", "issue_month"), "its number, and how long it has been watched"),
     ),
     families={
-        "M_AMOUNT_TERM": "Amount, term and purpose asked for",
+        "M_AMOUNT_TERM": "Amount, term and purpose asked for, beside the credit in use",
         "M_AFFORDABILITY": "Income for the amount asked",
         "M_EMPLOYMENT": "Length of employment",
         "M_DELINQUENCY": "Payment history with others",
         "M_INQUIRIES": "Recent inquiries and new accounts",
-        "M_UTILISATION": "Use of existing credit lines",
         "M_CREDIT_DEPTH": "Age, kinds and number of accounts",
     },
+    coarser={"income for the amount asked with it": {"M_AFFORDABILITY": "M_AMOUNT_TERM"}},
     time=TimeSplit(
         "issue_month",
         "2018-07",
         "issued January to June 2018, and July to December",
         "later months are watched for a shorter time and look better",
     ),
+    reference=Reference(0.722, 0.328, "without the lender's grade"),
 )

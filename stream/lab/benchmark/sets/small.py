@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stream.lab.benchmark.recipe import Barred, Bench, Input
+from stream.lab.benchmark.recipe import Bench, Input
+from stream.lab.known import Barred
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -186,4 +187,7 @@ GERMAN = Bench(
         "absence:checking": "known at the application: no account is a fact, not a gap, and the "
         "best sign in this set",
     },
+    age="age_in_years",
+    accepted="age is no input and nobody is decided by this model; of the bands that are judged "
+    "the young are approved least and repaid least. 800 rows prove little",
 )  # fmt: skip
