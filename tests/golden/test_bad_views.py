@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,7 +35,9 @@ _SOUND = {WHITELIST: SOUND["offer"], BUREAU: msgspec.json.decode(_REPORT)}
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeConsumer:
     made = FakeConsumer()
     monkeypatch.setattr(module, "consumer", lambda *_args, **_extra: made)
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000))
+    monkeypatch.setattr(
+        module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000, monotonic=monotonic)
+    )
     return made
 
 
