@@ -20,8 +20,8 @@ import structlog
 from stream.domain.ledger import Ledger
 from stream.ports import Place, Positions
 
-FORMAT = 3
-"""2: what events said is kept by person and application; 1 kept it by application alone."""
+FORMAT = 4
+"""4: approvals are kept by instant; 3: by approval; before 2, events by application alone."""
 _DIGEST_BYTES = 32
 
 

@@ -23,6 +23,16 @@ def test_the_pipeline_bench_accounts_for_every_stage() -> None:
     assert abs(found["total_us"] - sum(found["stages_us"].values())) < 0.1
 
 
+def test_two_checkouts_are_compared_in_turns_by_what_they_decide_and_cost() -> None:
+    """The same code on both sides decides the same, and every stage has a ratio."""
+    command = [sys.executable, "bench/compare.py", "--before", str(ROOT)]
+    small = ["--applications", "100", "--rounds", "1"]
+    run = subprocess.run([*command, *small], cwd=ROOT, capture_output=True, check=True, text=True)
+    names = [line.split("|")[1].strip() for line in run.stdout.splitlines()[2:]]
+    stages = ["decode", "admit", "enrich", "score", "decide", "encode", "apply"]
+    assert [*stages, "cheapest round", "median round"] == names
+
+
 def test_the_replay_bench_makes_its_export_decides_again_and_asks_what_if(tmp_path: Path) -> None:
     """So many decisions, all of which match, and nobody is swapped."""
     command = [sys.executable, "bench/replay.py", str(tmp_path / "audit.jsonl")]

@@ -72,3 +72,13 @@ def test_asking_for_any_time_changes_no_later_answer(
     for since_ms in asked:
         counted = [amount_fen for at_ms, amount_fen in kept if at_ms >= since_ms]
         assert window.since(since_ms) == (len(counted), sum(counted))
+
+
+def test_the_window_takes_one_place_for_a_batch_however_many_it_approves() -> None:
+    """A decision costs the same as the five-hundredth of its batch as it did as the first."""
+    window = Approvals()
+    for amount_fen in (3, 1, 2) * 100:
+        window.add(7, amount_fen)
+    window.add(9, 5)
+    assert (window.instants_ms, window.counts) == ([7, 9], [300, 301])
+    assert window.since(0) == (301, 605)
