@@ -124,12 +124,17 @@ def _one_sided(recorded: Audit, made: Audit, same_model: bool) -> Verdict:
 
 
 def _rules_saw_other(recorded: Audit, made: Audit) -> bool:
-    """Whether, under one policy, the first rule that differs saw other values, or is another."""
+    """Whether, under one policy, the first rule that differs saw other values.
+
+    A rule that only one of them names passed in the other: it saw the same and concluded otherwise.
+    """
     first = _first_other_hit(recorded, made)
     if first is None or not _same_policy(recorded, made):
         return False
     one, other = (audit.rules[first : first + 1] for audit in (recorded, made))
-    return [(hit.rule, hit.values) for hit in one] != [(hit.rule, hit.values) for hit in other]
+    if not one or not other or one[0].rule != other[0].rule:
+        return False
+    return one[0].values != other[0].values
 
 
 def _first_other_hit(recorded: Audit, made: Audit) -> int | None:

@@ -31,6 +31,7 @@ from stream.ops.memo_words import (
     words,
 )
 from stream.ops.tail_rows import short
+from stream.policy.trail import whole_trail
 from stream.scoring.features import MISSING
 
 WIDTH_MAX = 100
@@ -47,7 +48,7 @@ def memo(audit: Audit) -> RenderableType:
     parts: list[RenderableType] = [_headline(audit), _facts(audit)]
     parts += _section(_reasons_title(audit), _reasons(audit))
     parts += _section("Score", score_part(audit))
-    parts += _section("Rules, in the order applied", _rules(audit.rules))
+    parts += _section("Rules, in the order applied", _rules(whole_trail(audit.rules)))
     parts += _section("What was known", _sources(audit))
     if audit.features:
         parts += _section("Features", _features(audit.features))

@@ -2,7 +2,9 @@
 
 The amount is the least of what was asked, the offer's limit, the band's limit,
 what the income carries and what exposure leaves. Less than asked is a
-counter-offer and says why; less than the product's minimum is referred.
+counter-offer and says why; less than the product's minimum is referred. The
+trail has a line of the score against its cut-off, and one of each rule that
+refers, limits or is left out; one that is not named there passed.
 """
 
 from __future__ import annotations
@@ -140,6 +142,7 @@ def _affordable(
     Debts are the larger of what is declared and what the bureau knows. Where
     the segment relies on the offer, its limit stands in for the unknown.
     """
+    values: Values
     declared, bureau = case.app.declared, case.bureau
     income_fen, debt_fen = declared.annual_income_fen, declared.monthly_debt_fen
     known_fen = bureau.monthly_debt_fen if bureau is not None else None
@@ -147,15 +150,14 @@ def _affordable(
         debt_fen = known_fen
     if income_fen is None or debt_fen is None:
         relies = segment.income_unknown is Unknown.RELY_ON_OFFER
-        values: Values = {"annual_income_fen": income_fen, "monthly_debt_fen": debt_fen}
+        values = {"annual_income_fen": income_fen, "monthly_debt_fen": debt_fen}
         trail.append(RuleHit("affordability", "skip" if relies else "refer", values))
         return (entry.limit_fen, _OFFER_LIMIT) if relies else None
     instalment = room_fen(income_fen, debt_fen, segment.debt_share_max_bps)
     most_fen = principal_fen(instalment, entry.apr_bps, case.app.term_months)
-    result = "limit" if most_fen < case.app.requested_amount_fen else "pass"
-    trail.append(
-        RuleHit("affordability", result, {"room_fen": instalment, "affordable_fen": most_fen})
-    )
+    if most_fen < case.app.requested_amount_fen:
+        values = {"room_fen": instalment, "affordable_fen": most_fen}
+        trail.append(RuleHit("affordability", "limit", values))
     return most_fen, _AFFORDABILITY
 
 
@@ -166,10 +168,9 @@ def _exposure(
     cap_fen, limit_fen = segment.exposure_cap_fen, entry.limit_fen
     left_fen = (limit_fen if limit_fen < cap_fen else cap_fen) - case.exposure_fen
     most_fen = left_fen if left_fen > 0 else 0
-    result = "limit" if most_fen < case.app.requested_amount_fen else "pass"
-    trail.append(
-        RuleHit("exposure", result, {"exposure_fen": case.exposure_fen, "room_fen": most_fen})
-    )
+    if most_fen < case.app.requested_amount_fen:
+        values: Values = {"exposure_fen": case.exposure_fen, "room_fen": most_fen}
+        trail.append(RuleHit("exposure", "limit", values))
     # With nothing promised yet, a room as small as the offer is the offer's doing.
     bound_by_offer = case.exposure_fen == 0 and most_fen == entry.limit_fen
     return most_fen, _OFFER_LIMIT if bound_by_offer else _EXPOSURE
@@ -183,7 +184,6 @@ def _limit(
     binding = [bound for bound in bounds if bound[0] < asked_fen]
     if not binding:
         # What was asked has passed the caps, minimum included, before the score.
-        trail.append(RuleHit("limit", "pass", {"asked_fen": asked_fen, "amount_fen": asked_fen}))
         return asked_fen, []
     binding.sort()
     least_fen = binding[0][0]
@@ -198,25 +198,25 @@ def _price(entry: WhitelistEntry, policy: Policy, trail: list[RuleHit]) -> Code 
     """The offer's price: a declared tier, at a rate the tier allows."""
     tier = policy.price_tiers.get(entry.price_tier)
     fits = tier is not None and tier.apr_min_bps <= entry.apr_bps <= tier.apr_max_bps
-    values: Values = {
-        "price_tier": entry.price_tier,
-        "apr_bps": entry.apr_bps,
-    }
-    trail.append(RuleHit("price", "pass" if fits else "refer", values))
-    return None if fits else Code.OFFER_NOT_VALID
+    if fits:
+        return None
+    values: Values = {"price_tier": entry.price_tier, "apr_bps": entry.apr_bps}
+    trail.append(RuleHit("price", "refer", values))
+    return Code.OFFER_NOT_VALID
 
 
 def _breaker(amount_fen: int, window: BreakerWindow, trail: list[RuleHit]) -> Code | None:
     """Stop approving a segment when this approval would pass its window's count or amount."""
-    open_ = (
-        window.approvals + 1 > window.approvals_max
-        or window.amount_fen + amount_fen > window.amount_max_fen
-    )
+    if (
+        window.approvals + 1 <= window.approvals_max
+        and window.amount_fen + amount_fen <= window.amount_max_fen
+    ):
+        return None
     values: Values = {
         "approved_count": window.approvals,
         "approvals_max": window.approvals_max,
         "approved_fen": window.amount_fen,
         "amount_max_fen": window.amount_max_fen,
     }
-    trail.append(RuleHit("breaker", "refer" if open_ else "pass", values))
-    return Code.BREAKER if open_ else None
+    trail.append(RuleHit("breaker", "refer", values))
+    return Code.BREAKER

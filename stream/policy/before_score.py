@@ -1,8 +1,9 @@
 """The rules that need no score, in order: the first that refers ends the path.
 
 consent → authorisation → events → deadline → kill switch → caps and purpose → store →
-offer → bureau → knock-outs. Each writes one line to the trail, with the values
-it saw. Nothing here reads a clock: `case.now_ms` is the time.
+offer → bureau → knock-outs. One that refers, or is left out, writes a line to the
+trail with the values it saw; one that is not named there passed. Nothing here
+reads a clock: `case.now_ms` is the time.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from stream.policy.model import KnockOut, Policy, SegmentPolicy
 from stream.policy.moments import moment_ms
 from stream.policy.verdict import Case, Values, Verdict, refer
 
-_CONSENT_GIVEN = RuleHit("consent", "pass", {"automated_decision": True})
-_NOT_HALTED = RuleHit("halt", "pass", {"halted": False})
 _STATUS_REASON = {
     BureauStatus.HIT: Code.DATA_INCOMPLETE,
     BureauStatus.NO_HIT: Code.BUREAU_NO_FILE,
@@ -54,13 +53,11 @@ def _consent(case: Case, trail: list[RuleHit]) -> Code | None:
     if not given.automated_decision:
         trail.append(RuleHit("consent", "refer", {"automated_decision": False}))
         return Code.CONSENT_MISSING
-    trail.append(_CONSENT_GIVEN)
     signed_ms, expires_ms = moment_ms(given.signed_at), moment_ms(given.expires_at)
-    values: Values = {"signed_at": given.signed_at, "expires_at": given.expires_at}
     if signed_ms is None or expires_ms is None or not signed_ms <= case.now_ms < expires_ms:
+        values: Values = {"signed_at": given.signed_at, "expires_at": given.expires_at}
         trail.append(RuleHit("authorisation", "refer", {**values, "now_ms": case.now_ms}))
         return Code.CONSENT_EXPIRED
-    trail.append(RuleHit("authorisation", "pass", values))
     return None
 
 
@@ -87,10 +84,11 @@ def _events(case: Case, trail: list[RuleHit]) -> Code | None:
 
 def _deadline(case: Case, trail: list[RuleHit]) -> Code | None:
     """Later than its deadline is referred as late; the deadline itself is in time."""
-    late = case.now_ms > case.decide_by_ms
     left_ms = case.decide_by_ms - case.now_ms
-    trail.append(RuleHit("deadline", "refer" if late else "pass", {"left_ms": left_ms}))
-    return Code.LATE if late else None
+    if left_ms >= 0:
+        return None
+    trail.append(RuleHit("deadline", "refer", {"left_ms": left_ms}))
+    return Code.LATE
 
 
 def _halt(case: Case, policy: Policy, trail: list[RuleHit]) -> Code | None:
@@ -108,7 +106,6 @@ def _halt(case: Case, policy: Policy, trail: list[RuleHit]) -> Code | None:
     ):
         trail.append(RuleHit("halt", "refer", {"halted": True}))
         return Code.HALTED
-    trail.append(_NOT_HALTED)
     return None
 
 
@@ -131,21 +128,23 @@ def _caps(case: Case, policy: Policy, trail: list[RuleHit]) -> list[Code]:
         reasons.append(Code.TERM_OUTSIDE)
     if app.loan_purpose in policy.barred_purposes:
         reasons.append(Code.PURPOSE_BARRED)
-    values: Values = {
-        "asked_fen": asked_fen,
-        "cap_fen": terms.amount_max_fen,
-        "term_months": term,
-        "purpose": app.loan_purpose,
-    }
-    trail.append(RuleHit("caps", "refer" if reasons else "pass", values))
+    if reasons:
+        values: Values = {
+            "asked_fen": asked_fen,
+            "cap_fen": terms.amount_max_fen,
+            "term_months": term,
+            "purpose": app.loan_purpose,
+        }
+        trail.append(RuleHit("caps", "refer", values))
     return reasons
 
 
 def _store(case: Case, policy: Policy, trail: list[RuleHit]) -> Code | None:
     """Offers and reports read from a store that has fallen behind are not trusted."""
-    stale = case.store_age_ms > policy.store_age_max_ms
-    trail.append(RuleHit("store", "refer" if stale else "pass", {"age_ms": case.store_age_ms}))
-    return Code.STORE_STALE if stale else None
+    if case.store_age_ms <= policy.store_age_max_ms:
+        return None
+    trail.append(RuleHit("store", "refer", {"age_ms": case.store_age_ms}))
+    return Code.STORE_STALE
 
 
 def _offer(case: Case, trail: list[RuleHit]) -> Code | None:
@@ -154,7 +153,6 @@ def _offer(case: Case, trail: list[RuleHit]) -> Code | None:
     if entry is None:
         trail.append(RuleHit("offer", "refer", {"listed": False}))
         return Code.NOT_LISTED
-    reason: Code | None = None
     if (
         entry.applicant_token != app.applicant_token
         or entry.segment is not app.segment
@@ -165,14 +163,15 @@ def _offer(case: Case, trail: list[RuleHit]) -> Code | None:
         reason = Code.OFFER_SUSPENDED
     else:
         from_ms, to_ms = moment_ms(entry.valid_from), moment_ms(entry.valid_to)
-        if from_ms is None or to_ms is None or not from_ms <= case.now_ms < to_ms:
-            reason = Code.OFFER_NOT_VALID
+        if from_ms is not None and to_ms is not None and from_ms <= case.now_ms < to_ms:
+            return None
+        reason = Code.OFFER_NOT_VALID
     values: Values = {
         "offer_id": entry.offer_id,
         "list_version": entry.list_version,
         "valid_to": entry.valid_to,
     }
-    trail.append(RuleHit("offer", "refer" if reason else "pass", values))
+    trail.append(RuleHit("offer", "refer", values))
     return reason
 
 
@@ -185,12 +184,13 @@ def _bureau(case: Case, policy: Policy, trail: list[RuleHit]) -> Code | None:
         trail.append(RuleHit("bureau", "skip" if accepted else "refer", {"status": None}))
         return None if accepted else Code.BUREAU_MISSING
     reason = _bureau_fault(case, policy, segment)
-    values: Values = {
-        "status": bureau.status,
-        "as_of": bureau.as_of,
-        "scope": bureau.scope,
-    }
-    trail.append(RuleHit("bureau", "refer" if reason else "pass", values))
+    if reason is not None:
+        values: Values = {
+            "status": bureau.status,
+            "as_of": bureau.as_of,
+            "scope": bureau.scope,
+        }
+        trail.append(RuleHit("bureau", "refer", values))
     return reason
 
 
@@ -220,11 +220,10 @@ def _bureau_fault(case: Case, policy: Policy, segment: SegmentPolicy) -> Code | 
 
 
 def _knock_outs(case: Case, policy: Policy, trail: list[RuleHit]) -> list[KnockOut]:
-    """Every knock-out that is met, in the order of the policy, with what each saw."""
+    """Every knock-out that is met, in the order of the policy, with what it saw."""
     bureau, declared = case.bureau, case.app.declared
     has_file = bureau is not None and bureau.status in _WITH_FILE
     met: list[KnockOut] = []
-    seen: Values = {}
     for of_bureau, read, hits, edge, when_missing, feature, rule in policy.knock_outs[
         case.app.segment
     ]:
@@ -234,7 +233,4 @@ def _knock_outs(case: Case, policy: Policy, trail: list[RuleHit]) -> list[KnockO
         if when_missing if value is None else hits(value, edge):
             trail.append(RuleHit(rule.id, "refer", {feature: value, "edge": edge}))
             met.append(rule)
-        else:
-            seen[feature] = value
-    trail.append(RuleHit("knock_outs", "refer" if met else "pass", seen))
     return met

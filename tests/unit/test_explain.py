@@ -24,6 +24,7 @@ from stream.ops.memo import WIDTH_MAX, memo
 from stream.ops.memo_score import BAR_CELLS
 from stream.ops.memo_words import lasting, money, value_of
 from stream.policy.rules import BreakerWindow
+from stream.policy.trail import whole_trail
 
 RELEASE = OnnxScorer(next((Path(__file__).parents[2] / "models" / "onnx" / "consumer").glob("*/")))
 MANIFEST = RELEASE.manifest
@@ -105,7 +106,9 @@ def test_every_rule_is_shown_in_order_with_its_mark() -> None:
     text = shown(COUNTERED)
     section = text[text.index("Rules, in the order") : text.index("What was known")]
     marks = {"pass": "✓", "limit": "→", "refer": "✗", "skip": "–"}
-    rows = [f"{marks[hit.result]}  {hit.rule.replace('_', ' ')}" for hit in COUNTERED.rules]
+    rows = [
+        f"{marks[hit.result]}  {hit.rule.replace('_', ' ')}" for hit in whole_trail(COUNTERED.rules)
+    ]
     places = [section.index(row) for row in rows]
     assert places == sorted(places)
     assert "asked 90,000.00" in section

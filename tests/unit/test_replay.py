@@ -66,15 +66,15 @@ def _altered(path: str, value: Any) -> bytes:
     [
         ("application.declared.annual_income_fen", 20_000_001, Verdict.DATA),
         ("application.loan_purpose", "livestock", Verdict.DATA),
-        ("bureau.inquiries_12m", 77, Verdict.DATA),
-        ("bureau.public_records", 1, Verdict.DATA),
-        ("whitelist_entry.limit_fen", 300_000, Verdict.DATA),
+        ("bureau.inquiries_12m", 7, Verdict.DATA),
+        ("bureau.public_records", 1, Verdict.RULE),
+        ("whitelist_entry.limit_fen", 300_000, Verdict.RULE),
         ("standing.exposure_fen", 1_000, Verdict.DATA),
-        ("standing.store_age_ms", 4, Verdict.DATA),
+        ("standing.store_age_ms", 4, Verdict.MATCH),
         ("features.term_months", 11.0, Verdict.DATA),
         ("decision.requested_amount_fen", 700, Verdict.DATA),
         ("decision.exposure_before_fen", 700, Verdict.DATA),
-        ("rules[0].values", {"automated_decision": None}, Verdict.DATA),
+        ("rules[0].values", {"points": None}, Verdict.DATA),
         ("log_odds", 0.25, Verdict.MODEL),
         ("contributions[0].log_odds", 0.25, Verdict.MODEL),
         ("decision.pd", 0.5, Verdict.MODEL),
@@ -88,7 +88,11 @@ def _altered(path: str, value: Any) -> bytes:
 def test_one_altered_value_is_told_by_the_step_it_does_not_follow_from(
     path: str, value: Any, verdict: Verdict
 ) -> None:
-    """Given, features, score, rules: whichever is the first that its inputs do not give."""
+    """Given, features, score, rules: whichever is the first that its inputs do not give.
+
+    An altered input of which neither features nor a line of the trail speak shows in the answer,
+    where it has a part in that; the chain of the records shows it always.
+    """
     replayed = REPLAYER.replay(_altered(path, value))
     assert verdict is replayed.verdict, replayed
     # What was given comes out as it went in: there, what was made of it differs.

@@ -12,6 +12,7 @@ from stream.domain.reasons import ReasonCode
 from stream.policy.affordability import instalment_fen, principal_fen, room_fen
 from stream.policy.model import Halt
 from stream.policy.moments import moment_ms
+from stream.policy.trail import whole_trail
 
 _ORDER = [
     "consent", "authorisation", "deadline", "halt", "caps", "store", "offer", "bureau",
@@ -19,12 +20,22 @@ _ORDER = [
 ]  # fmt: skip
 
 
-def test_trail_names_every_rule_in_order() -> None:
-    """An approval has passed each rule once, in the order of the design."""
+def test_what_passed_is_not_in_the_trail_and_follows_from_the_order() -> None:
+    """An approval has the score's line alone; read whole, each rule once, in the design's order."""
     verdict, trail = decide({})
     assert Outcome.APPROVE is verdict.outcome
-    assert [hit.rule for hit in trail] == _ORDER
-    assert {"pass"} == {hit.result for hit in trail}
+    assert [hit.rule for hit in trail] == ["model"]
+    whole = whole_trail(trail)
+    assert [hit.rule for hit in whole] == _ORDER
+    assert {"pass"} == {hit.result for hit in whole}
+
+
+def test_a_trail_read_whole_ends_where_the_path_did() -> None:
+    """Rules before the one that refers passed; those after it were never asked."""
+    _, trail = decide({"bureau": {"accounts_past_due": 3}})
+    assert [hit.result for hit in trail] == ["refer"]
+    whole = whole_trail(trail)
+    assert [hit.rule for hit in whole] == [*_ORDER[: _ORDER.index("knock_outs")], trail[0].rule]
 
 
 def test_first_rule_that_refers_ends_the_path() -> None:
@@ -63,10 +74,10 @@ def test_a_command_that_stops_is_named_in_the_trail() -> None:
 
 
 def test_the_breaker_says_what_it_weighed() -> None:
-    """The trail holds the window and the partition's share, so the rule can be run again."""
-    _, trail = decide({"approved_count": 7, "approved_fen": 900, "partitions": 6})
+    """Where it refers, the trail holds the window and the partition's share."""
+    _, trail = decide({"approved_count": 3_333, "approved_fen": 900, "partitions": 6})
     assert trail[-1].values == {
-        "approved_count": 7,
+        "approved_count": 3_333,
         "approvals_max": 3_333,
         "approved_fen": 900,
         "amount_max_fen": 66_666_666_666,
