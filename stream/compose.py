@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from itertools import starmap
+from typing import NamedTuple, Protocol, cast
+
+from msgspec import Raw
 
 from stream import __version__
 from stream.codec.keys import decision_id
+from stream.domain.application import Application
 from stream.domain.decision import (
     Audit,
     Contribution,
@@ -32,7 +36,7 @@ from stream.policy.rules import BreakerWindow, Case, Families, Score, Verdict
 from stream.policy.second_stage import ReviewCase
 from stream.ports import FloatMatrix, Record
 from stream.scoring.manifest import Manifest
-from stream.scoring.scorecard import centred, log_odds_of_bad, to_pd, to_points
+from stream.scoring.scorecard import all_points, centred, log_odds_of_bad, to_pd
 
 
 class Release(Protocol):
@@ -52,12 +56,12 @@ class Release(Protocol):
 class Scored(NamedTuple):
     """A score with what it came from: `sha256` is the manifest's.
 
-    `outputs` are its batch's, by row, family and base.
+    `outputs` are the model's, of each family and the base.
     """
 
     score: Score
     log_odds: float
-    outputs: FloatMatrix
+    outputs: Sequence[float]
     manifest: Manifest
     sha256: str
     names: tuple[str, ...]
@@ -67,36 +71,31 @@ class Scored(NamedTuple):
     def all_of(
         cls, outputs: FloatMatrix, scorer: Release, arm: Alias = Alias.CHAMPION
     ) -> list[Scored]:
-        """Points and pd of each row of model outputs.
-
-        Single families stay in the batch's matrices: most cases need no reason, and the audit
-        names them later.
-        """
+        """Points and pd of each row of model outputs."""
         manifest, sha256 = scorer.manifest, scorer.manifest_sha256
-        scaling = manifest.scaling
         names = manifest.feature_names
-        families = Families(manifest.outputs[:-1], centred(outputs, manifest))
+        families = Families(manifest.outputs[:-1], centred(outputs, manifest).tolist())
+        totals = log_odds_of_bad(outputs)
+        columns = (totals.tolist(), all_points(totals, manifest.scaling), outputs.tolist())
         return [
             cls(
-                Score(to_points(total, scaling), to_pd(total), families, row),
+                Score(points, to_pd(total), families, row),
                 total,
-                outputs,
+                parts,
                 manifest,
                 sha256,
                 names,
                 arm,
             )
-            for row, total in enumerate(log_odds_of_bad(outputs).tolist())
+            for row, (total, points, parts) in enumerate(zip(*columns, strict=True))
         ]
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:
         """Each family's share of the log-odds, as the audit keeps it."""
-        outputs = self.outputs[self.score.row].tolist()
-        return tuple(
-            Contribution(family.id, value, value - family.centre_log_odds)
-            for family, value in zip(self.manifest.families, outputs, strict=False)
-        )
+        codes, centred = self.score.families
+        each = zip(codes, self.outputs, centred[self.score.row], strict=False)
+        return tuple(starmap(Contribution, each))
 
 
 class Given(Protocol):
@@ -206,8 +205,14 @@ def compose_review_decision(case: ReviewCase, verdict: Verdict, policy: Policy) 
     )
 
 
-def compose_audit(decision: Decision, case: Case, given: Given, moment: Moment) -> Audit:
-    """The full inputs of a first-stage decision."""
+def compose_audit(
+    decision: Decision | Raw, app: Application | Raw, case: Case, given: Given, moment: Moment
+) -> Audit:
+    """The full inputs of a first-stage decision.
+
+    Decision and application may be given as the bytes they are encoded to, which are then copied
+    as they are: such an audit is there to be encoded and nothing else.
+    """
     scored, window = given.scored, moment.window
     names = scored.names if scored else ()
     raised = case.raised
@@ -231,12 +236,12 @@ def compose_audit(decision: Decision, case: Case, given: Given, moment: Moment) 
         moment.models,
     )
     return Audit(
-        decision,
+        cast("Decision", decision),
         tuple(given.trail),
         dict(zip(names, given.features, strict=False)),
         scored.contributions if scored else (),
         scored.log_odds if scored else None,
-        case.app,
+        cast("Application", app),
         None,
         case.entry,
         case.bureau,

@@ -11,23 +11,20 @@ from stream.codec.decision_v1 import (
     decision_headers,
     encode_audit,
     encode_dead_letter_audit,
-    encode_decision,
 )
 from stream.codec.headers import Headers
 from stream.codec.seal import Sealer
 from stream.domain.chain import chain_headers, link
-from stream.domain.decision import Audit
+from stream.domain.decision import Audit, Decision
 from stream.domain.draft import Draft
 from stream.domain.topics import AUDIT, DEAD_LETTERS, DECISIONS
 from stream.ports import Output, Record
 
 
-def settle(batch: Batch, record: Record, audit: Audit, application: bytes | None = None) -> None:
-    """Encode what was decided, while it is at hand; `application` are its canonical bytes."""
-    value = encode_decision(audit.decision)
-    batch.settled.append(
-        Settled(record, audit.decision, value, encode_audit(audit, value, application))
-    )
+def settle(batch: Batch, record: Record, decision: Decision, audit: Audit, value: bytes) -> None:
+    """Encode what was decided, while it is at hand; `value` is the decision, encoded."""
+    batch.decisions.append(decision)
+    batch.settled.append(Settled(record, decision, value, encode_audit(audit)))
 
 
 def encode_batch(
@@ -46,8 +43,7 @@ def encode_batch(
         _chain(batch, drafts[partition], (partition, key), encoded)
     for record, decision, value, audit in batch.settled:
         partition, key = record.partition, record.key
-        headers = decision_headers(decision)
-        batch.outputs.append(Output(DECISIONS, partition, key, value, headers))
+        batch.outputs.append(Output(DECISIONS, partition, key, value, decision_headers(decision)))
         encoded = audit, decision_audit_headers(decision)
         _chain(batch, drafts[partition], (partition, key), encoded)
 

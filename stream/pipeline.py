@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec import Raw
+
 from stream.batch import Batch, Row
-from stream.codec.application_v1 import check_envelope, decode_canonical, sha256_hex
+from stream.codec.application_v1 import check_envelope, decode_batch, sha256_hex
+from stream.codec.decision_v1 import encode_decision
 from stream.codec.event_v1 import decode_event, decode_review
 from stream.codec.seal import Sealer
 from stream.compose import (
@@ -137,9 +140,12 @@ class Pipeline:
     def _decode(self, records: list[Record], now_ms: int, batch: Batch) -> list[Row]:
         """Bytes to applications; what never became one is a dead letter."""
         rows = []
-        for record in records:
+        decoded = decode_batch([record.value or b"" for record in records])
+        for record, found in zip(records, decoded, strict=True):
             try:
-                app, canonical = decode_canonical(record.value or b"")
+                if isinstance(found, PoisonError):
+                    raise found
+                app, canonical = found
                 check_envelope(app, record.key, record.headers)
                 # By both clocks: ours may have been set back.
                 latest_ms = max(now_ms, record.timestamp_ms) + CLOCK_SKEW_MS_MAX
@@ -245,8 +251,10 @@ class Pipeline:
             models = self._lineups[app.segment].in_force
             moment = Moment(row.record, window, under.switches.version, under.partitions, models)
             draft.take(decision)
-            batch.decisions.append(decision)
-            settle(batch, row.record, compose_audit(decision, case, row, moment), row.canonical)
+            value = encode_decision(decision)
+            parts = Raw(value), Raw(row.canonical)
+            audit = compose_audit(*parts, case, row, moment)
+            settle(batch, row.record, decision, audit, value)
 
     def _answer(
         self, records: list[Record], drafts: Mapping[int, Draft], under: Circumstances, batch: Batch
@@ -268,8 +276,8 @@ class Pipeline:
             decision = compose_review_decision(case, verdict, self._policy)
             moment = Moment(record, NO_WINDOW, under.switches.version, under.partitions)
             draft.take(decision)
-            batch.decisions.append(decision)
-            settle(batch, record, compose_review_audit(decision, case, trail, moment))
+            audit = compose_review_audit(decision, case, trail, moment)
+            settle(batch, record, decision, audit, encode_decision(decision))
 
 
 def _review_case(answer: ReferralOutcome, draft: Draft, under: Circumstances) -> ReviewCase:

@@ -65,20 +65,9 @@ def decode_decision(value: bytes) -> Decision:
     return _decision.decode(value)
 
 
-def encode_audit(
-    audit: Audit, decision: bytes | None = None, application: bytes | None = None
-) -> bytes:
-    """The value of one audit record.
-
-    `decision` and `application` are the bytes of those parts, where they are encoded already.
-    """
-    if decision is None or application is None:
-        return _encoder.encode(audit)
-    # Raw bytes stand in for the parts: the encoder copies them as they are.
-    spliced = msgspec.structs.replace(
-        audit, decision=msgspec.Raw(decision), application=msgspec.Raw(application)
-    )
-    return _encoder.encode(spliced)
+def encode_audit(audit: Audit) -> bytes:
+    """The value of one audit record; parts that are bytes already (`msgspec.Raw`) are copied."""
+    return _encoder.encode(audit)
 
 
 def encode_dead_letter_audit(

@@ -11,12 +11,12 @@ _JSON = ("content-type", b"application/json")
 
 def cloud_event(event_type: str, source: str, event_id: str, time: str) -> Headers:
     """Headers of one record; `event_type` is the topic's entity, such as `loan.application.v1`."""
-    return [
-        *_constant(event_type, source),
-        ("ce_id", event_id.encode()),
-        ("ce_time", time.encode()),
-        _JSON,
-    ]
+    return [*_constant(event_type, source), ("ce_id", event_id.encode()), _at(time), _JSON]
+
+
+@lru_cache(maxsize=4_096)  # a batch has one instant
+def _at(time: str) -> tuple[str, bytes]:
+    return "ce_time", time.encode()
 
 
 @lru_cache(maxsize=64)

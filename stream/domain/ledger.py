@@ -170,8 +170,8 @@ class Ledger(Struct):
 
     def _take_decision(self, decision: Decision) -> None:
         application_id, at_ms = decision.application_id, to_ms(decision.decided_at)
-        review = decision.review
-        if review is None and not self._has_first(application_id):
+        review, known = decision.review, self.answered.get(application_id)
+        if review is None and (known is None or not self._has_first(application_id)):
             if decision.outcome is Outcome.REFER:
                 self.referrals[application_id] = Referred.of(decision)
         elif review is not None and application_id not in self.reviewed:
@@ -181,15 +181,19 @@ class Ledger(Struct):
         # By the later of both: ours may have been set back when it was decided.
         submitted_ms = to_ms(decision.submitted_at)
         hour = (at_ms if at_ms > submitted_ms else submitted_ms) // HOUR_MS
-        known = self.answered.get(application_id)
         latest = hour if known is None or hour > known[1] else known[1]
         sha256, token = decision.application_sha256, decision.applicant_token
         self.answered[application_id] = (sha256, latest, token)
-        self.decided_by_hour.setdefault(hour, []).append(application_id)
+        decided = self.decided_by_hour.get(hour)
+        if decided is None:
+            decided = self.decided_by_hour[hour] = []
+        decided.append(application_id)
         self.newest_ms = max(self.newest_ms, at_ms)
         if decision.outcome is Outcome.APPROVE:
             self._promise(decision)
-            window = self.approved.setdefault(decision.segment.value, Approvals())
+            window = self.approved.get(decision.segment)
+            if window is None:
+                window = self.approved[decision.segment.value] = Approvals()
             window.add(at_ms, decision.approved_amount_fen)
 
     def _has_first(self, application_id: str) -> bool:

@@ -42,6 +42,14 @@ def to_points(log_odds: float, scaling: Scaling) -> int:
     return math.floor(points + 0.5)
 
 
+def all_points(log_odds: npt.NDArray[np.float64], scaling: Scaling) -> list[int]:
+    """`to_points` of a column: the same steps in the same order."""
+    per_unit = scaling.pdo / math.log(2.0)
+    points = scaling.base_points - per_unit * (log_odds + math.log(scaling.base_odds))
+    # An absurd score is a number beyond any integer of numpy's, and must still be one.
+    return list(map(math.floor, (points + 0.5).tolist()))
+
+
 def centred(outputs: npt.NDArray[np.float32], manifest: Manifest) -> npt.NDArray[np.float64]:
     """Of each row, each family's log-odds less what the approved population has on average."""
     centres = np.array([family.centre_log_odds for family in manifest.families])

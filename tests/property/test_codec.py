@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from builders import application, application_bytes, raw
 from corpus.bench import answer
@@ -16,6 +17,8 @@ from stream.codec.application_v1 import (
     check_envelope,
     content_sha256,
     decode_application,
+    decode_batch,
+    decode_canonical,
     encode_application,
 )
 from stream.domain.application import Application
@@ -191,3 +194,30 @@ def test_any_made_up_envelope_is_poison(
     app = decode_application(SOUND)
     with pytest.raises(PoisonError, match=r"^(wrong_key|invalid): (key|header schema_version)"):
         check_envelope(app, key, headers)
+
+
+@given(
+    st.lists(
+        st.tuples(_FIELDS, st.text(max_size=70) | st.just("ok_code\nok_code") | _JSON), max_size=6
+    )
+)
+def test_a_batch_is_decoded_as_its_records_one_by_one(faults: list[tuple[str, Any]]) -> None:
+    """Whatever stands in some of the records, each is the same application or the same poison."""
+    values = [application_bytes()] + [
+        json.dumps(application() | {field: value}).encode() for field, value in faults
+    ]
+    expected = [_one(value) for value in values]
+    assert expected == [_told(each) for each in decode_batch(values)]
+
+
+def _one(value: bytes) -> Any:
+    try:
+        return _told(decode_canonical(value))
+    except PoisonError as error:
+        return _told(error)
+
+
+def _told(found: Any) -> Any:
+    if isinstance(found, PoisonError):
+        return found.reason, found.field, found.detail
+    return msgspec.to_builtins(found[0]), found[1]

@@ -50,7 +50,7 @@ def audit_of(*changes: dict[str, Any], harm: float | None = -0.2) -> Audit:
     row = Row(raw(b"{}", partition=3, offset=41), case.app)
     row.trail, row.features, row.scored = trail, features, scored
     moment = Moment(row.record, BreakerWindow(7, 7_000_000, 20, 10**12), 4, 6)
-    return compose_audit(decision, case, row, moment)
+    return compose_audit(decision, case.app, case, row, moment)
 
 
 def shown(audit: Audit, width: int = WIDTH_MAX) -> str:

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "stream.scoring": {"msgspec", "numpy", "stream.domain", "stream.errors", "stream.limits"},
     "stream.ports": {"numpy", "stream.domain", "stream.scoring"},
     # The version goes into every decision's provenance.
-    "stream.compose": {"stream", "stream.codec", "stream.domain", "stream.limits",
+    "stream.compose": {"msgspec", "stream", "stream.codec", "stream.domain", "stream.limits",
                        "stream.policy", "stream.ports", "stream.scoring"},
     "stream.batch": {"stream.codec", "stream.compose", "stream.domain", "stream.errors",
                      "stream.policy", "stream.ports"},
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "stream.strays": {"stream.batch", "stream.codec", "stream.domain", "stream.errors",
                       "stream.limits", "stream.ports"},
     "stream.encode": {"stream.batch", "stream.codec", "stream.domain", "stream.ports"},
-    "stream.pipeline": {"numpy", "stream.batch", "stream.codec", "stream.compose",
+    "stream.pipeline": {"msgspec", "numpy", "stream.batch", "stream.codec", "stream.compose",
                         "stream.domain", "stream.encode", "stream.errors", "stream.limits",
                         "stream.lineup", "stream.policy", "stream.ports", "stream.scoring",
                         "stream.strays"},
