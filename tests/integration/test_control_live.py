@@ -161,7 +161,7 @@ def test_limits_trip_refer_and_recover_when_the_window_has_moved(live: Live) -> 
         let_flow(live.settings, live.parts, 40)
     await_caught_up(settings, live.parts)
     found = answers(bootstrap, since)
-    standings = [(answer, answer.audit.standing) for answer in found if answer.rule("breaker")]
+    standings = [(answer, answer.audit.standing) for answer in found if _weighed(answer)]
     counted = [answer for answer, s in standings if s.approvals_max == APPROVALS_EACH]
     weighed = [answer for answer, s in standings if s.amount_max_fen == AMOUNT_EACH_FEN]
     for limited in (counted, weighed):
@@ -190,7 +190,7 @@ def test_the_bench_measures_what_the_topic_shows(live: Live) -> None:
 
 def _check_tripped(limited: list[Answer]) -> None:
     """Tripped means referred for that reason; and approvals come back to where it had tripped."""
-    tripped = [answer for answer in limited if answer.rule("breaker")[0] == "refer"]
+    tripped = [answer for answer in limited if answer.rule("breaker") is not None]
     assert tripped
     assert {("refer", "S_BREAKER")} == {(a.decision.outcome.value, a.first_reason) for a in tripped}
     first = {}
@@ -203,6 +203,11 @@ def _check_tripped(limited: list[Answer]) -> None:
         if answer.at_ms > first.get(answer.partition, answer.at_ms)
     ]
     assert recovered
+
+
+def _weighed(answer: Answer) -> bool:
+    """Whether the breaker had a say: an approval passed it, and the trail names it only otherwise."""
+    return answer.decision.outcome.value == "approve" or answer.rule("breaker") is not None
 
 
 def _approved_by_partition(limited: list[Answer]) -> list[list[Answer]]:
