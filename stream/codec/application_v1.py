@@ -21,7 +21,7 @@ Decoded = tuple[Application, bytes]
 """An application and its canonical bytes."""
 
 _decoder = msgspec.json.Decoder(Application)
-_plain = msgspec.json.Decoder(plain_twin(Application))
+_plain = msgspec.json.Decoder(plain_twin(Application, lengths=True))
 _shapes = Shapes(Application)
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _encoder = msgspec.json.Encoder()

@@ -2,7 +2,7 @@
 
 Checking a text against a pattern costs as much as decoding five fields. Where
 the texts were checked before, or are checked for a whole batch at once, a record
-is decoded as its twin, with all types, bounds and lengths. A twin is a subclass of the record;
+is decoded as its twin, with all types and numeric bounds. A twin is a subclass of the record;
 msgspec calls no two records of different classes equal, so where they are compared,
 `record(*msgspec.structs.astuple(twin))` is the record itself.
 """
@@ -21,9 +21,12 @@ _Record = TypeVar("_Record", bound=Struct)
 _START, _END = "^", r"\Z"
 
 
-def plain_twin(record: type[_Record]) -> type[_Record]:
-    """A subclass of the record with the same fields in the same order, texts of any shape."""
-    twin: type[_Record] = _twin(record)
+def plain_twin(record: type[_Record], *, lengths: bool = False) -> type[_Record]:
+    """A subclass of the record with the same fields in the same order, texts of any shape.
+
+    With `lengths`, texts have the lengths that the record asks for.
+    """
+    twin: type[_Record] = _twin(record, lengths)
     return twin
 
 
@@ -71,11 +74,11 @@ def _patterns(record: type[Struct], within: str) -> Iterator[tuple[str, str]]:
                         yield within + field.name, note.pattern
 
 
-def _twin(record: type[Struct]) -> Any:  # noqa: ANN401 (a type made here)
+def _twin(record: type[Struct], lengths: bool) -> Any:  # noqa: ANN401 (a type made here)
     hints = get_type_hints(record, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in msgspec.structs.fields(record):
-        hint = _without_shape(hints[field.name])
+        hint = _without_shape(hints[field.name], lengths)
         if field.required:
             fields.append((field.name, hint))
         else:
@@ -85,23 +88,26 @@ def _twin(record: type[Struct]) -> Any:  # noqa: ANN401 (a type made here)
     )
 
 
-def _without_shape(hint: Any) -> Any:  # noqa: ANN401 (a type expression has no type of its own)
+def _without_shape(hint: Any, lengths: bool) -> Any:  # noqa: ANN401 (a type expression has no type of its own)
     """The type expression less its patterns; nested records become twins."""
     if get_origin(hint) is Annotated:
         base, *notes = get_args(hint)
-        kept = [_any_shape(note) for note in notes if isinstance(note, Meta)]
+        kept = [_any_shape(note, lengths) for note in notes if isinstance(note, Meta)]
         return Annotated[(base, *kept)]
     if isinstance(hint, type) and issubclass(hint, Struct):
-        return _twin(hint)
+        return _twin(hint, lengths)
     parts = get_args(hint)
     if not parts:
         return hint
-    found = _without_shape(parts[0])
+    found = _without_shape(parts[0], lengths)
     for part in parts[1:]:
-        found = found | _without_shape(part)
+        found = found | _without_shape(part, lengths)
     return found
 
 
-def _any_shape(note: Meta) -> Meta:
-    bounds = {name: getattr(note, name) for name in ("ge", "gt", "le", "lt", "multiple_of")}
-    return Meta(**bounds, min_length=note.min_length, max_length=note.max_length)
+def _any_shape(note: Meta, lengths: bool) -> Meta:
+    kept = ("ge", "gt", "le", "lt", "multiple_of", *(_LENGTHS if lengths else ()))
+    return Meta(**{name: getattr(note, name) for name in kept})
+
+
+_LENGTHS = ("min_length", "max_length")

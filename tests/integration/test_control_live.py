@@ -206,7 +206,7 @@ def _check_tripped(limited: list[Answer]) -> None:
 
 
 def _weighed(answer: Answer) -> bool:
-    """Whether the breaker had a say: an approval passed it, and the trail names it only otherwise."""
+    """Whether the breaker had a say: approvals passed it, and the trail names it otherwise."""
     return answer.decision.outcome.value == "approve" or answer.rule("breaker") is not None
 
 
