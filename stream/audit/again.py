@@ -242,7 +242,8 @@ class _Ordered(Switches, frozen=True):
 
 def _record_of(audit: Audit, topic: str, asked: msgspec.Struct) -> Record:
     """A record of what was asked, as far as the engine read it."""
-    decision = audit.decision
+    decision, outcome = audit.decision, audit.referral_outcome
+    asked_at = decision.submitted_at if outcome is None else outcome.answered_at
     return Record(
         topic,
         audit.source_partition,
@@ -250,7 +251,8 @@ def _record_of(audit: Audit, topic: str, asked: msgspec.Struct) -> Record:
         decision.applicant_token.encode(),
         msgspec.json.encode(asked),
         cloud_event("loan.replayed.v1", "/replay", decision.application_id, decision.decided_at),
-        to_ms(decision.decided_at),
+        # The engine's clock may have been set back; by the record's own it was not in the future.
+        max(to_ms(decision.decided_at), to_ms(asked_at)),
     )
 
 
