@@ -21,6 +21,7 @@ from stream.lab.fairness import fairness
 from stream.lab.fit import METRIC_DECIMALS, Fit, FloatVector, fit, measure, split_rows
 from stream.lab.golden import golden_jsonl
 from stream.lab.hunt import hunted, refuse_leaks
+from stream.lab.offer import full_offer_caveat
 from stream.lab.people import People, load_people
 from stream.lab.plots import RELIABILITY_FILE, reliability_svg
 from stream.lab.recipe import Recipe
@@ -155,11 +156,12 @@ def build_model(
     """Manifest and files by name of one model; `progress` hears of each of `STEPS` steps."""
     progress("read")
     source = load_source(data, recipe.segment)
-    train, _ = split_rows(recipe, source.loans)
+    train, held_out = split_rows(recipe, source.loans)
     learned = Loans({k: v[train] for k, v in source.loans.columns.items()}, source.loans.bad[train])
     rows = learned.matrix(recipe.names)
     progress("hunt leaks")
-    refuse_leaks(recipe, hunted(recipe, learned, source.columns, source.outcome))
+    hunt = hunted(recipe, learned, source.columns, source.outcome)
+    refuse_leaks(recipe, hunt)
     progress("train")
     model = fit(recipe, rows, learned.bad)
     progress("score")
@@ -168,8 +170,12 @@ def build_model(
     metrics = _metrics(recipe, model, source, scores.cut_off, load_people(recipe, data))
     progress("export")
     files = {MODEL_FILE: to_onnx(recipe, model), GOLDEN_FILE: golden_jsonl(recipe, model, rows)}
+    unseen = source.loans.matrix(recipe.names)[held_out]
+    caveat = full_offer_caveat(recipe, model, unseen, source.loans.bad[held_out], scores.cut_off)
     manifest = _manifest(recipe, source, scores, metrics, files)
-    pages = {CARD_FILE: card(manifest), RELIABILITY_FILE: reliability_svg(manifest)}
+    if caveat is not None:
+        manifest = msgspec.structs.replace(manifest, caveats=(*recipe.caveats, caveat))
+    pages = {CARD_FILE: card(manifest, recipe, hunt), RELIABILITY_FILE: reliability_svg(manifest)}
     described = {name: page.encode() for name, page in pages.items()}
     hashes = {name: hashlib.sha256(page).hexdigest() for name, page in described.items()}
     manifest = msgspec.structs.replace(manifest, documents=hashes)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from stream.lab.card_recipe import data_and_search, inputs, leaks
 from stream.lab.fairness import GROUP_ROWS_MIN, GROUP_SHARE_MIN
+from stream.lab.hunt import Hunted
 from stream.lab.plots import RELIABILITY_FILE
+from stream.lab.recipe import Recipe
 from stream.scoring.figures import Attribute, Calibration, Estimate, Fairness, Measured, Why
 from stream.scoring.gate import ERROR_MAX, IMPACT_RATIO_MIN, INTERCEPT, SLOPE, crossed
 from stream.scoring.manifest import Manifest
@@ -44,17 +47,6 @@ def _measures(manifest: Manifest) -> list[str]:
     ]
 
 
-def _inputs(manifest: Manifest) -> list[str]:
-    direction = {1: "higher is riskier", -1: "higher is safer", 0: "free"}
-    lines = ["| feature | reason family | direction | may be missing |", "|---|---|---|---|"]
-    for feature in manifest.features:
-        missing = "no" if feature.missing is None else f"yes, as {feature.missing:g}"
-        lines.append(
-            f"| {feature.name} | {feature.family} | {direction[feature.monotone]} | {missing} |"
-        )
-    return lines
-
-
 def _interval(found: Estimate) -> str:
     return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
@@ -75,6 +67,8 @@ def _calibration(found: Calibration) -> list[str]:
         "",
         *lines,
         "",
+        *_further(found),
+        "",
         f"Of the held-out rows {found.expected_bad:,.0f} were expected to go bad and "
         f"{found.observed_bad:,} did. Expected calibration error {found.error:.2%}; the widest gap "
         f"of a tenth is {found.worst:.1%}.",
@@ -85,6 +79,28 @@ def _calibration(found: Calibration) -> list[str]:
         f"{p_value(found.hosmer_lemeshow_p)}{_verdict(found)}",
         "Formulas and sources: `stream/lab/calibration.py`.",
     ]
+
+
+def _further(found: Calibration) -> list[str]:
+    """Whether one more step would make the pd truer: each is measured, none is part of a model."""
+    lines = [
+        "| further step | log loss it takes away (95 %) | expected calibration error |",
+        "|---|---|---|",
+        f"| none | | {found.error:.2%} |",
+    ]
+    lines += [
+        f"| {each.name} | {each.gain.value:+.4f} ({each.gain.low:+.4f} to {each.gain.high:+.4f}) "
+        f"| {each.error:.2%} |"
+        for each in found.recalibrated
+    ]
+    best = max(found.recalibrated, key=lambda each: each.gain.value)
+    verdict = (
+        f"{best.name} would help, by {best.gain.value:.4f}: too little to move the points, so the "
+        "pd stays what the trees say and the tenths above say where it misses."
+        if best.gain.low > 0.0
+        else "None is shown to help, so none is taken."
+    )
+    return [*lines, "", f"Learned on each half of these rows, measured on the other. {verdict}"]
 
 
 def p_value(value: float) -> str:
@@ -222,8 +238,11 @@ def _offer_limit(manifest: Manifest) -> list[str]:
     ]
 
 
-def card(manifest: Manifest) -> str:
-    """Markdown for people: what it is, how good, what it must not be taken for."""
+def card(manifest: Manifest, recipe: Recipe, hunt: Hunted) -> str:
+    """Markdown for people: what it is, how good, what it must not be taken for.
+
+    The recipe adds only what no engine needs: where the data lies, and why things are so.
+    """
     data = manifest.training_data
     lines = [
         f"# {manifest.model_id} {manifest.version}",
@@ -232,6 +251,9 @@ def card(manifest: Manifest) -> str:
         "their sum is the score.",
         "",
         f"Trained on {data.rows:,} rows of {data.name}; licence: {data.licence}.",
+        "",
+        "## Data and search",
+        *data_and_search(recipe),
         "",
         "## Use",
         *_use(manifest),
@@ -252,7 +274,10 @@ def card(manifest: Manifest) -> str:
         *_points(manifest),
         "",
         "## Inputs",
-        *_inputs(manifest),
+        *inputs(manifest, recipe),
+        "",
+        "## Leaks",
+        *leaks(hunt),
         "",
         "## Limits",
         *(f"- **{caveat}.**" for caveat in manifest.caveats),

@@ -49,6 +49,18 @@ class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
     high: float
 
 
+class Recalibrated(Struct, frozen=True, forbid_unknown_fields=True):
+    """The pd after a further step, learned on one half of the held-out rows, measured on the other.
+
+    `gain` is the mean log loss of the pd as it is, less that after the step.
+    """
+
+    name: str
+    brier: Share
+    error: Share
+    gain: Estimate
+
+
 class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the pd is the share that goes bad; `stream/lab/calibration.py` has the formulas."""
 
@@ -63,6 +75,7 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     spiegelhalter_p: Share
     hosmer_lemeshow: Annotated[float, Meta(ge=0)]
     hosmer_lemeshow_p: Share
+    recalibrated: tuple[Recalibrated, ...] = ()
 
 
 class Group(Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,10 +22,11 @@ from stream.lab.fit import Fit, fit, split_rows
 from stream.lab.hunt import hunted, refuse_leaks
 from stream.lab.inventory import inventory, load_all
 from stream.lab.leaks import Mark
+from stream.lab.offer import with_full_offer
 from stream.lab.people import load_people
 from stream.lab.recipe import RECIPES, Recipe
 from stream.lab.search import searched
-from stream.scoring.scorecard import log_odds_of_bad
+from stream.scoring.scorecard import log_odds_of_bad, to_points
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -138,6 +139,9 @@ def test_a_recipe_says_why(recipe: Recipe) -> None:
     assert recipe.shape in recipe.search.shapes
     barred = {column for bar in recipe.data.barred for column in bar.columns}
     assert barred & {column for spec in recipe.features for column in spec.of} == set()
+    card = (MODELS / recipe.model_id / recipe.version / "card.md").read_text(encoding="utf-8")
+    for said in (recipe.data.file, recipe.data.split, *(spec.why for spec in recipe.features)):
+        assert said in card
 
 
 def test_the_declared_search_is_all_that_is_tried() -> None:
@@ -192,6 +196,24 @@ def test_what_another_lender_knew_and_what_nobody_declared_are_marked() -> None:
         (Mark.LATE, "stray"),
         (Mark.LATE, "sub_grade"),
     ]
+
+
+@pytest.mark.parametrize("name", ["farmer", "merchant"])
+def test_the_card_says_what_a_full_offer_does(name: str) -> None:
+    """As many held-out rows reach the cut-off as the engine's own model lets pass then."""
+    if not (DATA / "sba").is_dir():
+        pytest.skip(f"needs the SBA loans at {DATA / 'sba'}")
+    recipe = RECIPES[name]
+    loans = load_source(DATA, recipe.segment).loans
+    _, held_out = split_rows(recipe, loans)
+    scorer = load_models(MODELS, [name])[name]
+    full = with_full_offer(recipe, loans.matrix(recipe.names)[held_out])
+    points = [to_points(x, recipe.scaling) for x in log_odds_of_bad(scorer.score(full)).tolist()]
+    share = np.mean(np.asarray(points) >= scorer.manifest.cut_off_suggestion_points)
+    assert share > 0.95
+    said = f"with an offer as large as the request {share:.1%} of the held-out rows reach"
+    assert any(caveat.startswith(said) for caveat in scorer.manifest.caveats)
+    assert said in (ROOT / "docs" / "model-inventory.md").read_text(encoding="utf-8")
 
 
 def test_absent_data_is_said_clearly(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def test_a_score_that_is_right_looks_right() -> None:
     assert len(SOUND.deciles) == BINS
 
 
+def test_a_further_step_is_measured_on_rows_it_has_not_seen() -> None:
+    """It mends a pd that is off, and is not shown to help one that is right."""
+    off = {each.name: each for each in calibration(0.5 * TRUE_LOG_ODDS - 0.5, BAD).recalibrated}
+    assert {"Platt", "isotonic"} == set(off)
+    assert min(each.gain.low for each in off.values()) > 0.0
+    assert max(each.error for each in off.values()) < 0.01
+    assert max(each.gain.low for each in SOUND.recalibrated) < 0.0
+
+
 def test_a_pd_that_is_too_low_shows_in_the_intercept() -> None:
     """Half a log-odds off everywhere: the intercept says so and the slope stays at 1."""
     found = calibration(TRUE_LOG_ODDS - 0.5, BAD)
