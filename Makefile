@@ -1,6 +1,6 @@
 # One command each; `make` alone lists them. ARGS is handed on: make run ARGS="--rate max"
 .DEFAULT_GOAL := help
-.PHONY: help run test check broker chaos fuzz faults simulate trials nearest history clean
+.PHONY: help run test check broker chaos fuzz faults simulate trials nearest drift history clean
 ARGS ?=
 
 help: ## list the targets
@@ -38,6 +38,9 @@ trials: ## five hundred trials of a challenger in each of ten made-up worlds, so
 
 nearest: ## the nearest yes for ten thousand real cases, each then asked for, some ten minutes; CASES=300
 	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m proofs.nearest --cases $(or $(CASES),10000) $(ARGS)
+
+drift: ## false alarms of the watch on real loans, and how soon planted drift is found; TRIALS=20
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m proofs.drift --trials $(or $(TRIALS),200) $(ARGS)
 
 history: ## decide real loans of 1999 to 2010 again as they came, and write docs/history.md; ARGS="--draws 1"
 	@sh deploy/setup.sh test && exec .venv/bin/tenminute history --data ../shared/data --out docs/images $(ARGS)

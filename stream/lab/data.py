@@ -78,7 +78,7 @@ def _csv(path: Path) -> DataFrame:
     return pd.read_csv(path, dtype={"naics_sector": str})
 
 
-def _partly_guaranteed(table: DataFrame) -> Series:
+def partly_guaranteed(table: DataFrame) -> Series:
     """Rows of the programme that the models are about: a bank's loan, guaranteed in part.
 
     Where the guarantee is the whole, the bank lent at no risk of its own, or no bank lent
@@ -115,7 +115,7 @@ def dated_table(path: Path, sectors: tuple[str, ...]) -> DataFrame:
     """Rows with a date of the segment, under the same rules of entry as the large table."""
     table = _csv(path)
     flags = table["rev_line_cr"].isin(["Y", "N"]) & table["low_doc"].isin(["Y", "N"])
-    known = table["new_exist"].isin([1.0, 2.0]) & _partly_guaranteed(table)
+    known = table["new_exist"].isin([1.0, 2.0]) & partly_guaranteed(table)
     table = table[flags & known & table["naics_sector"].isin(sectors)].copy()
     for column in ("rev_line_cr", "low_doc"):
         table[column] = (table[column] == "Y").astype(int)
@@ -139,7 +139,7 @@ def business_source(data: Path, segment: Segment) -> Source:
         licence=SBA_LICENCE,
         columns=tuple(core.columns),
         outcome="bad",
-        loans=business_loans(core[core["naics_sector"].isin(sectors) & _partly_guaranteed(core)]),
+        loans=business_loans(core[core["naics_sector"].isin(sectors) & partly_guaranteed(core)]),
         before=business_loans(dated[is_before & balanced]),
         after=business_loans(dated[~is_before & natural]),
         split=f"trained on {(is_before & balanced).sum()} dated SBA loans approved before "

@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from proofs.drift import measure
 from scipy.stats import binom, chi2, hypergeom
 from watch_records import drawn, population, reference_of, spread
 
+from stream.domain.application import Segment
 from stream.domain.decision import Audit, ModelInForce, RuleHit
 from stream.lab.data import consumer_source
 from stream.lab.recipe import RECIPES
@@ -101,6 +103,14 @@ def test_real_loans_split_at_random_do_not_drift() -> None:
             sketch.missing = WINDOW - sum(sketch.counts)
             alarms[column] += compare(bins, sketch).p_value < LEVEL
     assert all(within_chance(int(each), trials, LEVEL) for each in alarms)
+
+
+def test_the_proof_of_drift_finds_what_is_planted_and_nothing_else() -> None:
+    """`make drift` in short, on real consumer loans through the watch itself."""
+    lines = {each["change"]: each for each in measure(Segment.CONSUMER, 6)}
+    assert lines["none"]["first_window"] <= 2
+    for change in ("amounts half as large again", "amounts in yuan for fen"):
+        assert lines[change]["trials"] == lines[change]["first_window"]
 
 
 def _lost(values: list[float], share: float, chance: np.random.Generator) -> list[float]:

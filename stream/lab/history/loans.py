@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.errors import ConfigError
+from stream.lab.data import partly_guaranteed
 from stream.scoring.features import MISSING
 
 if TYPE_CHECKING:
@@ -38,10 +39,6 @@ PROGRAMME_GOOD, PROGRAMME_BAD = 739_609, 157_558
 
 BAD_PER_GOOD = PROGRAMME_BAD / PROGRAMME_GOOD
 """The weight of a bad row where a good one has weight 1, as the same number of each was drawn."""
-
-OTHER_PROGRAMME_ABOVE = 50_000
-"""Dollars above which a loan guaranteed in full is another programme's (development companies,
-mostly for twenty years), whose losses the table does not record."""
 
 _COLUMNS = (
     "loan_nr", "sample", "approval_date", "new_exist", "rev_line_cr", "low_doc", "gr_appv",
@@ -185,8 +182,7 @@ def load(data: Path) -> list[Past]:
 def _usable(table: DataFrame) -> Any:  # noqa: ANN401  (untyped rows)
     drawn_by_outcome = table["sample"].isin(["balanced", "both"])
     dated = (table["bad"] == 0) | table["chg_off_date"].notna()
-    other = (table["sba_appv"] >= table["gr_appv"]) & (table["gr_appv"] > OTHER_PROGRAMME_ABOVE)
-    return drawn_by_outcome & dated & (table["sba_appv"] > 0) & ~other
+    return drawn_by_outcome & dated & partly_guaranteed(table)
 
 
 def _past(row: Any) -> Past:  # noqa: ANN401  (untyped row)

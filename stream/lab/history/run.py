@@ -70,6 +70,9 @@ class History(Struct, frozen=True):
     approved: Sum
     turned_away: Sum
     changes: tuple[Look, ...]
+    shipped: Other
+    """With the guard as the shipped policy has it, unchanged."""
+    shipped_changes: tuple[Look, ...]
     draws: tuple[Other, ...]
     budgets: tuple[Other, ...]
 
@@ -156,6 +159,9 @@ def run_history(loans: list[Past], terms: Terms, progress: Progress) -> Replayed
     for model in stage.models.values():
         learned = natural(list(model.learned.loans), 1)
         years.append(year_figures(pair, model, listed_reference(model, learned)))
+    progress("the shipped guard")
+    as_shipped = stage.pair(cases, stage.shipped.guard)
+    shipped = Other(1, stage.shipped.guard.budget_bps, summed(turned_away(as_shipped)))
     draws, budgets = [], []
     for draw in range(2, terms.draws + 1):
         progress(f"draw {draw}")
@@ -172,6 +178,8 @@ def run_history(loans: list[Past], terms: Terms, progress: Progress) -> Replayed
         approved=total(year.approved for year in years),
         turned_away=total(year.turned_away for year in years),
         changes=tuple(pair.on.changes),
+        shipped=shipped,
+        shipped_changes=tuple(as_shipped.on.changes),
         draws=tuple(draws),
         budgets=tuple(budgets),
     )
