@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from builders import FakeViews, at_home, bureau, entry, record, token, under
+from builders import NOW_MS, FakeViews, at_home, bureau, entry, record, token, under
 from policy_cases import POLICY
 
 from stream.codec.decision_v1 import decode_audit
@@ -117,11 +117,25 @@ def audits() -> list[Output]:
     return outputs + _decide(ledgers, _reviews(outputs), views, Switches())
 
 
+def audits_of_a_clock_set_back(back_ms: int) -> list[Output]:
+    """Applications and reviewers' answers decided by an engine whose clock is late by so much."""
+    records, views = people()
+    now_ms, ledgers = NOW_MS - back_ms, [Ledger() for _ in range(PARTITIONS)]
+    home = [at_home(each, PARTITIONS) for each in records]
+    first = _decide(ledgers, home, views, Switches(), now_ms)
+    return first + _decide(ledgers, _reviews(first), views, Switches(), now_ms)
+
+
 def _decide(
-    ledgers: list[Ledger], batch: list[Record], views: FakeViews, switches: Switches
+    ledgers: list[Ledger],
+    batch: list[Record],
+    views: FakeViews,
+    switches: Switches,
+    now_ms: int = NOW_MS,
 ) -> list[Output]:
     drafts = {number: Draft(ledger) for number, ledger in enumerate(ledgers)}
-    done = PIPELINE.run(batch, drafts, under(views, partitions=PARTITIONS, switches=switches))
+    circumstances = under(views, now_ms, partitions=PARTITIONS, switches=switches)
+    done = PIPELINE.run(batch, drafts, circumstances)
     assert not done.buried, done.buried[0][1]
     for number, draft in drafts.items():
         draft.apply(ledgers[number])

@@ -7,7 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from audit_cases import MODELS, Harsher, audit_of, audits, in_two_arms
+from audit_cases import (
+    MODELS,
+    Harsher,
+    audit_of,
+    audits,
+    audits_of_a_clock_set_back,
+    in_two_arms,
+)
 from model_cases import MODELS as SHIPPED
 from model_cases import TRUSTED as RELEASED
 from model_cases import copied
@@ -42,6 +49,13 @@ def test_every_decision_of_a_run_is_made_again_bit_for_bit() -> None:
     assert any(audit.standing.exposure_fen for audit in made)
     assert any(audit.standing.cancelled for audit in made)
     assert any(audit.standing.human_asked for audit in made)
+
+
+def test_what_an_engine_with_a_late_clock_decided_is_made_again() -> None:
+    """Submitted and answered an hour after the engine's own time, and not set aside for it."""
+    late = audits_of_a_clock_set_back(3_600_000)
+    assert {1, 2} == {audit_of(output).decision.stage for output in late}
+    assert {Verdict.MATCH} == _verdicts(REPLAYER, [output.value or b"" for output in late])
 
 
 def _approved() -> bytes:
