@@ -22,7 +22,7 @@ from stream.errors import BrokerError
 pytestmark = pytest.mark.broker
 
 TOPIC = "test.records"
-GONE_SECONDS_MAX = 5.0
+GONE_SECONDS_MAX = 60.0
 WAIT_SECONDS_MAX = 60.0
 PARENT = """
 import sys, time

@@ -227,13 +227,13 @@ def test_the_doctor_says_what_is_in_force(own: Settings) -> None:
 
 
 def test_an_idle_poll_costs_the_loop_nothing(own: Settings) -> None:
-    """Asking for commands when there are none takes under 50 µs in the median."""
+    """Asking for commands when there are none takes under 50 µs of CPU in the median."""
     with worker(own) as (controls, _):
         took = []
         for _ in range(1_000):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             controls.poll()
-            took.append(time.perf_counter() - begun)
+            took.append(time.thread_time() - begun)
     assert sorted(took)[500] < 50e-6
 
 

@@ -19,7 +19,7 @@ from stream.ops import topics
 from stream.ops.topics import TOPICS, Change, Drift
 
 PARTITIONS = 2
-UNREACHABLE_SECONDS_MAX = 20.0
+UNREACHABLE_SECONDS_MAX = 120.0
 DIFF = """
 import sys
 from stream.errors import BrokerError

@@ -15,7 +15,7 @@ from stream.ops.tail import tail
 from stream.ops.tail_rows import Stream
 
 EXAMPLE = Path("schemas/examples/valid/loan.applications.farmer.json")
-SECONDS_MAX = 20.0
+SECONDS_MAX = 60.0
 
 
 def dead() -> str:
