@@ -60,7 +60,8 @@ def port_is_free(port: int) -> bool:
 
 def free_port() -> int:
     """Return a loopback port nobody listens on."""
-    for port in random.sample(PORT_RANGE, PORT_TRIES):
+    # Not from the seeded generator: two runs of one seed would be given the same ports.
+    for port in random.SystemRandom().sample(PORT_RANGE, PORT_TRIES):
         if port_is_free(port):
             return port
     raise BrokerError(

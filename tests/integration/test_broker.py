@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -107,6 +108,15 @@ def test_a_busy_port_is_named(tmp_path: Path) -> None:
         with pytest.raises(BrokerError, match=f"port {port} is taken .*choose another port"):
             EmbeddedBroker(tmp_path, port=port).start()
     assert not (tmp_path / "broker.lock").exists()
+
+
+def test_runs_of_one_seed_are_given_ports_of_their_own() -> None:
+    """The tests are shuffled by a seed; two runs at once must not start brokers on one port."""
+    found = set()
+    for _ in range(5):
+        random.seed(7)
+        found.add(place.free_port())
+    assert len(found) > 1
 
 
 def test_a_missing_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
