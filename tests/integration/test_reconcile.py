@@ -28,7 +28,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         settings = Settings(bootstrap=broker.bootstrap, state_dir=folder / "state")
         admin = AdminClient({"bootstrap.servers": settings.bootstrap})
         for made in admin.create_topics([NewTopic(name, 6, 1) for name in TOPICS]).values():
-            made.result(10)
+            made.result(60)
         yield settings
 
 
@@ -70,7 +70,7 @@ def send(
 ) -> None:
     client = producer(settings)
     client.produce(topic, value, token(number).encode(), headers=headers or HEADERS)
-    assert client.flush(10) == 0
+    assert client.flush(60) == 0
 
 
 def apply_for(settings: Settings, number: int, term_months: int = 12) -> None:
@@ -86,12 +86,12 @@ def pay(settings: Settings, number: int) -> None:
 
 def decide(settings: Settings, number: int, outcome: Outcome, *, commit: bool = True) -> None:
     client = transactional_producer(settings, "test-reconcile")
-    client.init_transactions(10)
+    client.init_transactions(60)
     client.begin_transaction()
     value = msgspec.json.encode(decision_of(number, outcome))
     client.produce("disbursement.decisions", value, token(number).encode())
-    client.flush(10)
+    client.flush(60)
     if commit:
-        client.commit_transaction(10)
+        client.commit_transaction(60)
     else:
-        client.abort_transaction(10)
+        client.abort_transaction(60)
