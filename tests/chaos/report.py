@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -68,14 +70,12 @@ class Page:
     """The result file, written anew after every scenario: what is broken off keeps its rows."""
 
     def __init__(self, folder: Path, command: str, scale: str, names: Sequence[str]) -> None:
-        """Take a name that no earlier file of the day has."""
+        """Take a name that no other file of the day has, also of a run beside this one."""
         self._command, self._scale, self._names = command, scale, names
         suffix = "" if scale == "full" else f"-{scale}"
         base = folder / f"{datetime.now(UTC):%Y-%m-%d}-chaos{suffix}"
-        self.path, number = Path(f"{base}.md"), 1
-        while self.path.exists():
-            number += 1
-            self.path = Path(f"{base}-{number}.md")
+        self.path = _taken(base)
+        self.write([], {})
 
     def write(self, results: Sequence[Result], skipped: dict[str, str]) -> None:
         """All so far."""
@@ -97,6 +97,16 @@ class Page:
             *_explained(),
         ]
         self.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _taken(base: Path) -> Path:
+    """The first free of `base`.md, `base`-2.md and so on, made at once so that no other has it."""
+    for number in count(1):
+        path = base.with_name(base.name + (f"-{number}" if number > 1 else "") + ".md")
+        with suppress(FileExistsError):
+            path.touch(exist_ok=False)
+            return path
+    raise AssertionError("numbers do not end")
 
 
 def _explained() -> list[str]:

@@ -72,6 +72,12 @@ def test_each_finished_row_is_on_the_page_at_once(tmp_path: Path) -> None:
     assert page.path != Page(tmp_path, "make chaos", "full", []).path
 
 
+def test_two_runs_side_by_side_write_two_pages(tmp_path: Path) -> None:
+    """A name is taken when the run starts, not with its first row."""
+    pages = [Page(tmp_path, "make chaos", "full", ["storm"]) for _ in range(3)]
+    assert len({page.path for page in pages}) == 3
+
+
 def test_what_recovery_leaves_out_is_on_the_page(tmp_path: Path) -> None:
     """A partition with no decision after a fault has no time, and its row says so."""
     monitor = Monitor.__new__(Monitor)
