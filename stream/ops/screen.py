@@ -28,8 +28,10 @@ from stream.edge.letter_keys import read_sealer
 from stream.edge.model_folder import trusted_keys
 from stream.edge.onnx_scorer import load_models
 from stream.edge.outlet import KafkaOutlet
+from stream.edge.screen_list import MADE_BY, Maker
 from stream.edge.screen_source import ScreenSource
 from stream.errors import BrokerError, Remedy, TransactionError
+from stream.ops.topics import TOPICS
 from stream.policy.load import load_policy
 from stream.ports import Identity, Output, Place
 from stream.screening.batch import Outcome, screen_batch
@@ -66,7 +68,8 @@ class ScreenWorker:
         # No two processes share an id: who may write is settled by the group, not by the id.
         self._id = f"{group}-{uuid4().hex[:12]}"
         folder = Path(settings.state_dir) / "screen"
-        self._source = ScreenSource(settings, group, folder, self._screening.policy.list_version)
+        self._maker = Maker(self._screening.policy.list_version, digest)
+        self._source = ScreenSource(settings, group, folder, self._maker, _retention_ms())
         self._outlet = KafkaOutlet(settings, self._id)
         self.counts: Counter[str] = Counter()
 
@@ -123,8 +126,8 @@ class ScreenWorker:
         self, partition: int, messages: Sequence[Message], outcome: Outcome, now_ms: int
     ) -> list[Output]:
         headers = cloud_event("whitelist.entry.v1", "/screening", "-", from_ms(now_ms))
-        version = str(self._screening.policy.list_version).encode()
-        headers.append(("list_version", version))
+        headers.append(("list_version", str(self._maker.version).encode()))
+        headers.append((MADE_BY, self._maker.digest.encode()))
         outputs = [
             Output(
                 WHITELIST,
@@ -154,6 +157,12 @@ class ScreenWorker:
             raise BrokerError(f"screening: {again}", fix="start it again") from None
         self.counts["transactions_failed"] += 1
         self._source.restore()
+
+
+def _retention_ms() -> int:
+    """How long the whitelist keeps tombstones, as declared."""
+    (declared,) = (topic.configs for topic in TOPICS if topic.name == WHITELIST)
+    return int(declared["delete.retention.ms"])
 
 
 def closing_figures(counts: Counter[str], seconds: float, cpu_seconds: float) -> dict[str, object]:

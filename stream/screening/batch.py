@@ -49,7 +49,7 @@ def screen_batch(
     now_ms: int,
 ) -> Outcome:
     """Screen the last word on each person in `records`; a pure function of its arguments."""
-    latest, bad = take(records)
+    latest, bad, unreadable = take(records)
     profiles = [profile for profile in latest.values() if profile is not None]
     gone = [key for key, profile in latest.items() if profile is None]
     held = dict(zip(latest, look(list(latest)), strict=True))
@@ -58,7 +58,9 @@ def screen_batch(
         _of_segment(screening, verdicts, held, outcome, now_ms)
     for key in gone:
         if held[key] is not None:
-            outcome.changes.append(Change(key, None, None, "profile_deleted"))
+            # No offer refers; one from figures nobody can read any more might approve.
+            reason = "profile_unreadable" if key in unreadable else "profile_deleted"
+            outcome.changes.append(Change(key, None, None, reason))
             outcome.counts["removed"] += 1
     return outcome
 

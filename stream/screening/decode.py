@@ -23,10 +23,12 @@ class Taken(NamedTuple):
 
     latest: dict[bytes, CustomerProfile | None]
     bad: list[tuple[int, PoisonError]]
+    unreadable: set[bytes]
+    """Keys of `latest` whose last word was a bad record: None there too, nothing is known."""
 
 
 def take(records: Sequence[tuple[bytes | None, bytes | None]]) -> Taken:
-    """The last word on each key of a batch; a bad record leaves the word before it standing."""
+    """The last word on each key of a batch; a bad record takes back the word before it."""
     values = [value for _, value in records if value is not None]
     try:
         if max(map(len, values), default=0) > PROFILE_BYTES_MAX:
@@ -51,24 +53,29 @@ def take(records: Sequence[tuple[bytes | None, bytes | None]]) -> Taken:
         return _singly(records)
     if next(profiles, None) is not None:
         return _singly(records)
-    return Taken(latest, [])
+    return Taken(latest, [], set())
 
 
 def _singly(records: Sequence[tuple[bytes | None, bytes | None]]) -> Taken:
-    taken = Taken({}, [])
+    taken = Taken({}, [], set())
     for index, (key, value) in enumerate(records):
         try:
             if value is None:
                 if not key:
                     raise PoisonError("wrong_key", "key", "missing on a tombstone")
                 taken.latest[key] = None
+                taken.unreadable.discard(key)
                 continue
             profile = _decode(value)
             if key is None or profile.applicant_token.encode() != key:
                 raise PoisonError("wrong_key", "key", "is not the applicant token")
             taken.latest[key] = profile
+            taken.unreadable.discard(key)
         except PoisonError as error:
             taken.bad.append((index, error))
+            if key:
+                taken.latest[key] = None
+                taken.unreadable.add(key)
     return taken
 
 

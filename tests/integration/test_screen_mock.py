@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from confluent_kafka import Consumer, Producer
 
 from stream.broker.mock import MockBroker
@@ -19,11 +20,18 @@ from stream.config import Settings, load_settings
 from stream.domain.profile import CustomerProfile
 from stream.domain.topics import DEAD_LETTERS, PROFILES, WHITELIST
 from stream.domain.whitelist import WhitelistEntry
+from stream.edge import screen_source
 from stream.ops.screen import ScreenWorker
 from stream.ops.screen_bulk import publish_parquet
 
 PEOPLE = 60
 SECONDS_MAX = 60.0
+
+
+@pytest.fixture(autouse=True)
+def topic_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mock broker knows no topic ids."""
+    monkeypatch.setattr(screen_source, "topic_id_of", lambda _settings, _topic: "id")
 
 
 def _row(number: int, **changes: object) -> dict[str, object]:

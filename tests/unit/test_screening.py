@@ -255,7 +255,27 @@ def test_a_bad_profile_is_named_and_the_rest_goes_on(fault: str) -> None:
     ((place, error),) = taken.bad
     assert (1, fault) == (place, f"{error.reason} {error.field}")
     assert str(BAD[fault][1]) not in error.detail
-    assert {key for key, _ in good} == set(taken.latest)
+    assert {key for key, _ in good} == {key for key, said in taken.latest.items() if said}
+    assert {BAD[fault][0]} == taken.unreadable
+
+
+@pytest.mark.parametrize("fault", ["before", "alone", "mended"])
+def test_an_unreadable_profile_takes_the_person_off(book: ScreenBook, fault: str) -> None:
+    """An offer from a profile that cannot be read any more is withdrawn; a good one mends it."""
+    run(book, profile(1))
+    key = profile(1).applicant_token.encode()
+    good, bad = sent(profile(1))[0], (key, b"{")
+    batch = {"before": [good, bad], "alone": [bad], "mended": [bad, good]}[fault]
+    outcome = screen_batch(SCREENING, batch, book.standing, NOW_MS)
+    expected = [] if fault == "mended" else [(key, None, None, "profile_unreadable")]
+    assert (expected, 1) == (outcome.changes, len(outcome.bad))
+
+
+def test_a_key_too_long_for_any_token_stands_nowhere(book: ScreenBook) -> None:
+    """A tombstone under a key the book could not hold stops nothing."""
+    assert screen_batch(SCREENING, [(b"k" * 600, None)], book.standing, NOW_MS).changes == []
+    book.write([(b"", Held(1, 2)), (b"k" * 600, Held(1, 2))])
+    assert len(book) == 0
 
 
 def test_two_profiles_in_one_value_do_not_pass() -> None:
@@ -263,9 +283,9 @@ def test_two_profiles_in_one_value_do_not_pass() -> None:
     one, two = (msgspec.json.encode(profile(n)) for n in (1, 2))
     key = profile(1).applicant_token.encode()
     taken = take([(key, one + b"," + two)])
-    assert (taken.latest, len(taken.bad)) == ({}, 1)
+    assert (taken.latest, len(taken.bad)) == ({key: None}, 1)
     halves = take([(key, one[:-1]), (key, one[-1:])])
-    assert (halves.latest, len(halves.bad)) == ({}, 2)
+    assert (halves.latest, len(halves.bad)) == ({key: None}, 2)
 
 
 def test_a_book_of_another_cluster_is_dropped(tmp_path: Path) -> None:
@@ -276,6 +296,19 @@ def test_a_book_of_another_cluster_is_dropped(tmp_path: Path) -> None:
             kept.write([(b"k", Held(1, 2))], offset=7)
         assert (held, 7 * held) == (len(kept), kept.offset)
         kept.close()
+
+
+def test_a_book_older_than_tombstones_are_kept_is_dropped(tmp_path: Path) -> None:
+    """Who was taken off since may have left no trace; a book level a moment later is kept."""
+    for oldest_ms, held in ((99, 1), (100, 0)):
+        kept = ScreenBook(tmp_path / str(oldest_ms), "one", now_ms=1)
+        kept.write([(b"k", Held(1, 2))], 7, (3, "made"), level_at_ms=100)
+        kept.close()
+        again = ScreenBook(tmp_path / str(oldest_ms), "one", oldest_ms, now_ms=1_000)
+        assert (held, 7 * held, (3 * held, "made" * held)) == (
+            len(again), again.offset, again.made_by,
+        )  # fmt: skip
+        again.close()
 
 
 def test_a_price_outside_its_tier_is_refused(tmp_path: Path) -> None:
