@@ -26,6 +26,7 @@ class SegmentScreening(Struct, frozen=True, forbid_unknown_fields=True):
     is_credit_line: bool
     simplified_file: bool
     limit_income_pct: Annotated[int, Meta(ge=1, le=10_000)]
+    limit_income_unknown_fen: Amount
     limit_min_fen: Amount
     prices: dict[str, tuple[Code, Bps]]
 

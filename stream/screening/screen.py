@@ -154,7 +154,8 @@ class Screening:
         if rules.income_unknown is Unknown.REFER:
             reasons.refuse(income < 0, ReasonCode.INCOME_MISSING)
         share = (income.astype(np.int64) * terms.limit_income_pct) // 100
-        limits = np.where(income < 0, limits, np.minimum(limits, share))
+        bound = np.where(income < 0, terms.limit_income_unknown_fen, share)
+        limits = np.minimum(limits, bound)
         step = self._policy.amount_step_fen
         limits = limits // step * step
         reasons.refuse(limits < terms.limit_min_fen, ReasonCode.AFFORDABILITY)

@@ -175,9 +175,9 @@ def test_offer_is_within_policy_and_its_fingerprint_follows_from_it(p: CustomerP
         assert RULES.list_version == offer.list_version
         assert terms.limit_min_fen <= offer.limit_fen <= rules.exposure_cap_fen
         assert offer.limit_fen % POLICY.amount_step_fen == 0
-        assert p.annual_income_fen < 0 or (
-            offer.limit_fen <= p.annual_income_fen * terms.limit_income_pct // 100
-        )
+        share = p.annual_income_fen * terms.limit_income_pct // 100
+        known = p.annual_income_fen >= 0
+        assert offer.limit_fen <= (share if known else terms.limit_income_unknown_fen)
         assert tier.apr_min_bps <= offer.apr_bps <= tier.apr_max_bps
         assert change.held == (fingerprint(offer), to_ms(offer.valid_to))
 
@@ -213,6 +213,15 @@ def test_a_deleted_profile_takes_the_person_off(book: ScreenBook) -> None:
     ]
     (off,) = screen_batch(SCREENING, keys, book.standing, NOW_MS).changes
     assert (keys[0][0], None) == (off.key, off.value)
+
+
+def test_an_unknown_income_gets_what_the_policy_allows_it() -> None:
+    """Of a farmer, whom the engine does not refer for it: the policy's amount, not a band's."""
+    person = profile(1, segment=Segment.FARMER, annual_income_fen=-1, business_is_new=False)
+    (change,) = screen_batch(SCREENING, sent(person), nobody, NOW_MS).changes
+    assert change.value is not None
+    offer = msgspec.json.decode(change.value, type=WhitelistEntry)
+    assert RULES.segments[Segment.FARMER].limit_income_unknown_fen == offer.limit_fen
 
 
 REASONS = {
