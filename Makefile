@@ -1,6 +1,6 @@
 # One command each; `make` alone lists them. ARGS is handed on: make run ARGS="--rate max"
 .DEFAULT_GOAL := help
-.PHONY: help run test check broker chaos fuzz faults simulate trials nearest drift history clean
+.PHONY: help run test check broker chaos fuzz faults simulate trials nearest drift replay history clean
 ARGS ?=
 
 help: ## list the targets
@@ -41,6 +41,9 @@ nearest: ## the nearest yes for ten thousand real cases, each then asked for, so
 
 drift: ## false alarms of the watch on real loans, and how soon planted drift is found; TRIALS=20
 	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m proofs.drift --trials $(or $(TRIALS),200) $(ARGS)
+
+replay: ## decide a million real loans with a challenger and a shadow in force, and replay the topic; COUNT=2000
+	@sh deploy/setup.sh test && PYTHONPATH=tests exec .venv/bin/python -m proofs.replay --count $(or $(COUNT),1000000) $(ARGS)
 
 history: ## decide real loans of 1999 to 2010 again as they came, and write docs/history.md; ARGS="--draws 1"
 	@sh deploy/setup.sh test && exec .venv/bin/tenminute history --data ../shared/data --out docs/images $(ARGS)

@@ -174,10 +174,16 @@ def shifted(models_dir: Path, version: str, by: float) -> Path:
     shutil.copytree(next((MODELS / "consumer").glob("*/")), folder)
     model = onnx.load_from_string((folder / "model.onnx").read_bytes())
     said = {each.name: each for each in model.graph.node[0].attribute}
-    base = list(said["target_ids"].ints).index(max(said["target_ids"].ints))
+    base_output = max(said["target_ids"].ints)
+    base = list(said["target_ids"].ints).index(base_output)
     said["target_weights"].floats[base] += by
     rewrite(folder, clear)
-    rewrite(folder, lambda m: m.update(version=version))
+    golden = [json.loads(line) for line in (folder / "golden.jsonl").read_text().splitlines()]
+    for row in golden:
+        row["outputs"][base_output] += by
+    (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in golden))
+    golden_sha256 = hashlib.sha256((folder / "golden.jsonl").read_bytes()).hexdigest()
+    rewrite(folder, lambda m: m.update(version=version, golden_sha256=golden_sha256))
     return with_model(folder, model.SerializeToString(deterministic=True))
 
 

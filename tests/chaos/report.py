@@ -74,7 +74,7 @@ class Page:
         self._command, self._scale, self._names = command, scale, names
         suffix = "" if scale == "full" else f"-{scale}"
         base = folder / f"{datetime.now(UTC):%Y-%m-%d}-chaos{suffix}"
-        self.path = _taken(base)
+        self.path = taken(base)
         self.write([], {})
 
     def write(self, results: Sequence[Result], skipped: dict[str, str]) -> None:
@@ -99,7 +99,7 @@ class Page:
         self.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _taken(base: Path) -> Path:
+def taken(base: Path) -> Path:
     """The first free of `base`.md, `base`-2.md and so on, made at once so that no other has it."""
     for number in count(1):
         path = base.with_name(base.name + (f"-{number}" if number > 1 else "") + ".md")
