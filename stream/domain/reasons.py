@@ -117,7 +117,7 @@ REASONS: dict[ReasonCode, Reason] = {
     R.NOT_OVERRIDABLE: Reason("H", "A rule no reviewer may override", "不可人工通过", C1_OTHER),
     R.EXPOSURE: Reason("E", "Amount already owed or promised", "已有授信余额过高", 9),
     R.BAND_LIMIT: Reason(
-        "K", "More than the score band allows", "申请金额超过评分档额度", C1_OTHER
+        "K", "More than we lend at this level of risk", "申请金额超过该风险等级的额度", C1_OTHER
     ),
     R.M_AMOUNT_TERM: Reason("M", "Amount and term asked for", "申请金额与期限", C1_OTHER),
     R.M_AFFORDABILITY: Reason("M", "Income for the amount asked", "收入与申请金额的比例", 8),

@@ -81,12 +81,9 @@ def test_reasons_are_of_the_closed_list_and_never_the_score_or_a_time_out(
 
 
 def test_no_text_of_the_list_says_low_score() -> None:
-    """No reason that may be given for a refusal speaks of a score, points, or time run out.
-
-    But for the band's limit, which explains an amount.
-    """
+    """No reason for a refusal or a smaller amount speaks of a score, points, or time run out."""
     for code, reason in REASONS.items():
-        if code.value.startswith(NO_CAUSE) or code is ReasonCode.BAND_LIMIT:
+        if code.value.startswith(NO_CAUSE):
             continue
         words = reason.text_en.lower().split()
         assert not {"score", "scores", "points", "timeout", "time-out"} & set(words), code
