@@ -26,3 +26,19 @@ def committed_of(
         offset = answer.offset if answer.offset >= 0 else None
         found[Place(answer.topic, answer.partition)] = offset
     return found
+
+
+def starts_of(
+    asker: Consumer, places: Sequence[Place], since_ms: int, seconds: float
+) -> dict[Place, int]:
+    """First offset at or after an instant, -1 where there is none; KafkaException on any error."""
+    if not places:
+        return {}
+    asked = [TopicPartition(*place, since_ms) for place in places]
+    found: dict[Place, int] = {}
+    for answer in asker.offsets_for_times(asked, timeout=seconds):
+        # An error taken for "nothing since" would make an empty ledger of a full topic.
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        found[Place(answer.topic, answer.partition)] = answer.offset
+    return found

@@ -29,7 +29,7 @@ from stream.domain.ledger import Ledger
 from stream.domain.topics import DECISIONS, EVENTS
 from stream.edge.chain_tail import last_heads
 from stream.edge.clients import consumer, record_of
-from stream.edge.offsets import bounds_of
+from stream.edge.offsets import bounds_of, starts_of
 from stream.edge.snapshots import Snapshots
 from stream.errors import BrokerError, PoisonError
 from stream.limits import CLOCK_SKEW_MS_MAX, LEDGER_WINDOW_MS, RESTORE_STILL_SECONDS_MAX
@@ -93,11 +93,8 @@ class KafkaLedgers:
         """Snapshot offsets as they are; for the others, where the window begins."""
         # What was submitted at the edge may have been decided before it, by another clock.
         since_ms = self._clock.now_ms() - LEDGER_WINDOW_MS - CLOCK_SKEW_MS_MAX
-        asked = [TopicPartition(*place, since_ms) for place, at in starts.items() if at < 0]
-        found = {place: at for place, at in starts.items() if at >= 0}
-        for answer in reader.offsets_for_times(asked, timeout=_CALL_SECONDS) if asked else ():
-            found[Place(answer.topic, answer.partition)] = answer.offset
-        return found
+        unknown = [place for place, at in starts.items() if at < 0]
+        return {**starts, **starts_of(reader, unknown, since_ms, _CALL_SECONDS)}
 
     def _waiting(
         self, starts: Mapping[Place, int], ends: Mapping[Place, int], reader: Consumer

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from stream.domain.topics import DECISIONS
 from stream.edge import restore
+from stream.edge.offsets import starts_of
 from stream.errors import BrokerError
 from stream.limits import RESTORE_STILL_SECONDS_MAX
 from stream.ports import Place
@@ -60,3 +61,19 @@ def test_a_restore_that_reads_takes_as_long_as_it_takes(monkeypatch: pytest.Monk
     assert scene.read(end=99) == 12
     assert scene.now > 600
     assert len(scene.served) == scene.now
+
+
+def test_an_error_for_one_partition_is_not_an_empty_one() -> None:
+    """The broker may answer for some and refuse for others; an empty ledger would decide twice."""
+    refused = SimpleNamespace(
+        topic=PLACE.topic,
+        partition=1,
+        offset=-1,
+        error=KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION),
+    )
+    answered = SimpleNamespace(topic=PLACE.topic, partition=0, offset=7, error=None)
+    asker: Any = SimpleNamespace(offsets_for_times=lambda asked, timeout: [answered, refused])
+    with pytest.raises(KafkaException):
+        starts_of(asker, [PLACE, Place(DECISIONS, 1)], 0, 1.0)
+    asker = SimpleNamespace(offsets_for_times=lambda asked, timeout: [answered])
+    assert starts_of(asker, [PLACE], 0, 1.0) == {PLACE: 7}
