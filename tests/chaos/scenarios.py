@@ -129,25 +129,20 @@ def _backlog(name: str, at: Setting) -> Result:
     return _on_one_broker(name, at, lambda _: plan)
 
 
-def _clock(name: str, at: Setting) -> Result:
-    size, path = at.size, at.folder / "clock"
-    at.folder.mkdir(parents=True, exist_ok=True)
-    path.write_text("0")
-    # Two hours old, so that an hour back does not put an application into the future.
-    workload = at.workload(age_ms=2 * HOUR_MS)
-    plan = Plan(name, workload, size.faults, size.seconds, nemesis.jump_clocks,
-                module="chaos.skewed_worker", extra=skewed(path))  # fmt: skip
-    return _on_one_broker(name, at, lambda _: plan)
+def _skewed(strike: Callable[[Stage], None]) -> Callable[[str, Setting], Result]:
+    """Workers whose clocks can be put off while they are struck."""
 
+    def run(name: str, at: Setting) -> Result:
+        size, path = at.size, at.folder / "clock"
+        at.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("0")
+        # Two hours old, so that an hour back does not put an application into the future.
+        workload = at.workload(age_ms=2 * HOUR_MS)
+        plan = Plan(name, workload, size.faults, size.seconds, strike,
+                    module="chaos.skewed_worker", extra=skewed(path))  # fmt: skip
+        return _on_one_broker(name, at, lambda _: plan)
 
-def _mixed(name: str, at: Setting) -> Result:
-    size, path = at.size, at.folder / "clock"
-    at.folder.mkdir(parents=True, exist_ok=True)
-    path.write_text("0")
-    workload = at.workload(age_ms=2 * HOUR_MS)
-    plan = Plan(name, workload, size.faults, size.seconds, nemesis.mix,
-                module="chaos.skewed_worker", extra=skewed(path))  # fmt: skip
-    return _on_one_broker(name, at, lambda _: plan)
+    return run
 
 
 def skewed(path: Path) -> dict[str, str]:
@@ -230,8 +225,9 @@ SCENARIOS: dict[str, Scenario] = {
                         "two brokers of three away: nothing can commit, nothing does"),
     "disk_full": Scenario(Size(20_000, 3, 60), Size(2_000, 1, 20), _disk, (3, 2),
                           "no room under the broker's log"),
-    "clock_jumps": Scenario(Size(40_000, 40, 45), Size(2_000, 8, 8), _clock, (2, 1),
+    "clock_jumps": Scenario(Size(40_000, 40, 45), Size(2_000, 8, 8),
+                            _skewed(nemesis.jump_clocks), (2, 1),
                             "worker clocks an hour forward, back and home"),
-    "mixed": Scenario(Size(20_000, 15, 180), Size(600, 3, 20), _mixed, (5, 1),
+    "mixed": Scenario(Size(20_000, 15, 180), Size(600, 3, 20), _skewed(nemesis.mix), (5, 1),
                       "clocks jump, a worker joins and leaves, another becomes a zombie"),
 }  # fmt: skip
