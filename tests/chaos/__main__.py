@@ -71,7 +71,8 @@ def main(
     seed = seed or time.time_ns() % 1_000_000
     console.print(f"seed {seed}, scale {scale}")
     sizes = {name: _size(name, scale, applications, faults) for name in names}
-    page = Page(RESULTS, _command(names, scale, seed, applications, faults), scale, names)
+    command = _command(names, scale, seed, applications, faults)
+    page = Page(RESULTS, command, scale, names) if keep else None
     results: list[Result] = []
     skipped: dict[str, str] = {}
     failed = False
@@ -85,10 +86,10 @@ def main(
         except SkippedError as error:
             skipped[name] = str(error)
             console.print(f"[bold yellow]{name} NOT RUN: {error}")
-        if keep:
+        if page:
             page.write(results, skipped)
     console.print(table(results, skipped))
-    if keep:
+    if page:
         console.print(f"written: {page.path}")
     dirty = any(not result.clean for result in results)
     raise typer.Exit(1 if dirty or failed else 0)
